@@ -1,0 +1,101 @@
+"""Activity, and how far we know it: watermarks that move only over contiguous proven time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+SKEW_TOLERATED = timedelta(seconds=60)
+"""A member whose clock is further ahead of ours than this proves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of proven time [start, end]: everything that happened in it is stored."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            msg = f"a span cannot end ({self.end}) before it starts ({self.start})"
+            raise ValueError(msg)
+
+    @property
+    def length(self) -> timedelta:
+        """How much time it proves."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A member's claim to have seen all of [`observed_from`, `observed_through`].
+
+    `hole` is the member's own word that it cannot prove the time before `observed_from` and cannot send it
+    again. `complete` tells that every summary of its `seq` is stored; a claim that is not complete proves nothing.
+    """
+
+    member: str
+    seq: int
+    observed_from: datetime
+    observed_through: datetime
+    complete: bool = True
+    hole: bool = False
+    config: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one heartbeat did to a member's proof."""
+
+    span: Span | None
+    moved: bool
+    gap: bool = False
+    skewed: bool = False
+
+
+def advance(span: Span | None, beat: Heartbeat, received_at: datetime) -> Progress:
+    """Move a member's proven span by one heartbeat.
+
+    Late, repeated and reordered heartbeats are harmless: the result never moves backwards, and never past a
+    hole. Times from outside are clamped to the receiver's clock, so a fast clock proves nothing beyond now.
+    """
+    skewed = beat.observed_through > received_at + SKEW_TOLERATED
+    through = min(beat.observed_through, received_at)
+    if not beat.complete or skewed or through <= beat.observed_from:
+        return Progress(span, moved=False, skewed=skewed)
+    claimed = Span(beat.observed_from, through)
+    if span is None:
+        return Progress(claimed, moved=True)
+    if claimed.end <= span.end:
+        return Progress(span, moved=False)
+    if claimed.start <= span.end:
+        return Progress(replace(span, end=claimed.end), moved=True)
+    if beat.hole:
+        return Progress(claimed, moved=True, gap=True)
+    return Progress(span, moved=False, gap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One activity source of a rule, as it stands now: a member of its proxy, a metric, a flow log.
+
+    `span` is its proven time, None while it has never proved any. `max_silence` is how old the end of the span
+    may be before the source counts as silent. `config` is the configuration it last applied and `config_at` when
+    we learnt that; both None for sources that apply none.
+    """
+
+    name: str
+    span: Span | None
+    max_silence: timedelta
+    config_states_version: int = 0
+    config_at: datetime | None = None
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether it has been quiet for so long that its silence is ignorance."""
+        return self.span is None or now - self.span.end > self.max_silence
+
+
+def clamp(at: datetime, received_at: datetime) -> datetime:
+    """A time from outside, never later than the receiver's clock."""
+    return min(at, received_at)

@@ -1,0 +1,121 @@
+"""A decision: what to do about a rule, why, on what evidence, and when to look again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from chalicelib.domain.rules import RuleState
+
+
+class Action(StrEnum):
+    """What a decision asks for."""
+
+    NOTHING = "nothing"
+    START = "start"
+    DRAIN = "drain"
+    STOP = "stop"
+    CANCEL_STOP = "cancel_stop"
+    WAIT = "wait"
+    REPORT = "report"
+
+    @property
+    def touches_the_world(self) -> bool:
+        """Whether it needs a claim before it may be carried out."""
+        return self in {Action.START, Action.DRAIN, Action.STOP, Action.CANCEL_STOP}
+
+
+class Desired(StrEnum):
+    """What a rule should be; computed, never stored as an order."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Reason(StrEnum):
+    """Why. The value is the code of the API; `words` is what people read."""
+
+    DISABLED = "disabled"
+    WARM_UP = "warm_up"
+    COOL_DOWN = "cool_down"
+    ACTIVE = "active"
+    IDLE = "idle"
+    BLIND = "blind"
+    NO_SOURCE = "no_source"
+    AWAITING_EVIDENCE = "awaiting_evidence"
+    PROTECTED = "protected"
+    STOPPED_BY_HAND = "stopped_by_hand"
+    DRAINING = "draining"
+    DRAIN_UNCONFIRMED = "drain_unconfirmed"
+    STARTING = "starting"
+    AWAITING_HEALTH = "awaiting_health"
+    STILL_STOPPING = "still_stopping"
+    START_FAILED = "start_failed"
+    STOP_FAILED = "stop_failed"
+    HEALTH_FAILED = "health_failed"
+    RESOURCES_GONE = "resources_gone"
+
+    @property
+    def words(self) -> str:
+        """The reason as a sentence."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Reason.DISABLED: "The rule is disabled: AutoStop leaves its resources alone.",
+    Reason.WARM_UP: "Kept up by a warm-up.",
+    Reason.COOL_DOWN: "Kept down by a cool-down.",
+    Reason.ACTIVE: "In use within the idle time.",
+    Reason.IDLE: "Every activity source proves that nobody used it for the idle time.",
+    Reason.BLIND: "Blind: an activity source is silent, so nothing is stopped.",
+    Reason.NO_SOURCE: "Blind: the rule has no activity source that could prove that nobody uses it.",
+    Reason.AWAITING_EVIDENCE: "Quiet, but the evidence does not cover the whole idle time yet.",
+    Reason.PROTECTED: "A resource of the rule must never be stopped.",
+    Reason.STOPPED_BY_HAND: "Somebody stopped it outside AutoStop; it stays down until it is used again.",
+    Reason.DRAINING: "New connections are diverted; waiting for evidence that covers time after the diversion.",
+    Reason.DRAIN_UNCONFIRMED: "The stop was given up: the diversion was not confirmed in time.",
+    Reason.STARTING: "AWS was asked to start it.",
+    Reason.AWAITING_HEALTH: "Running; waiting for its health check to pass.",
+    Reason.STILL_STOPPING: "AWS is still stopping it; it starts as soon as AWS allows.",
+    Reason.START_FAILED: "AWS did not start it.",
+    Reason.STOP_FAILED: "AWS did not stop it.",
+    Reason.HEALTH_FAILED: "Running, but its health check has not passed in time.",
+    Reason.RESOURCES_GONE: "None of the rule's resources exists any more.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One fact that a decision stands on.
+
+    `source` names who said it (`proxy i-…`, `ec2 i-…`, `override`), `value` is what it said in words,
+    `observed_at` when it happened or was seen, `covers_until` the watermark: up to when the source knows.
+    """
+
+    source: str
+    value: str
+    observed_at: datetime | None = None
+    covers_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a rule now. `until` is when to look again: the rule's next `due_at`."""
+
+    action: Action
+    desired: Desired
+    reason: Reason
+    evidence: tuple[Evidence, ...]
+    until: datetime
+    state: RuleState
+    resource_ids: tuple[str, ...] = ()
+    detail: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The reason, and what is particular to this case."""
+        return f"{self.reason.words} {self.detail}" if self.detail else self.reason.words

@@ -1,0 +1,85 @@
+"""What can go wrong, in the words that a user reads. One small class per thing a caller handles differently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AutoStopError(Exception):
+    """Base of every error of ours. `retryable` says whether the same call can succeed later unchanged."""
+
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of an input: `field` as in `resources.instance_ids[0]`, `message` as a person reads it."""
+
+    field: str
+    message: str
+
+
+class InvalidInputError(AutoStopError):
+    """The input is refused whole; `faults` names every fault found in it."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+class NotFoundError(AutoStopError):
+    """There is no such thing. `kind` is a word of the contract: rule, load balancer, API key."""
+
+    def __init__(self, kind: str, id_: str) -> None:
+        super().__init__(f"There is no {kind} {id_}.")
+        self.kind = kind
+        self.id = id_
+
+
+class AlreadyClaimedError(AutoStopError):
+    """A host, a listen port or a resource belongs to another rule. `owners` maps the claim's words to that rule's id."""
+
+    def __init__(self, owners: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{what} belongs to rule {owner}" for what, owner in sorted(owners.items())))
+        self.owners = owners
+
+
+class ConflictError(AutoStopError):
+    """The request is right, but the world is not: in use, still referred to, no free port."""
+
+
+class VersionMismatchError(AutoStopError):
+    """Somebody else wrote first: the version read is not the version stored."""
+
+
+class LostClaimError(AutoStopError):
+    """Another reconcile, or a wake, wrote to the rule after it was read: do nothing and say nothing."""
+
+
+class TooLargeError(AutoStopError):
+    """More than one transaction, item or answer can carry; the message has the number."""
+
+
+class UnauthorizedError(AutoStopError):
+    """No key, a malformed key, or a key that we do not know or that has expired."""
+
+
+class ForbiddenError(AutoStopError):
+    """A known key whose role, or whose load balancer, does not allow this."""
+
+
+class CloudError(AutoStopError):
+    """AWS refused or failed. `code` is AWS's own error code; the cause is kept."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+
+class ThrottledError(CloudError):
+    """AWS asked to slow down."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message, retryable=True)

@@ -1,0 +1,103 @@
+"""What can be stopped, and what we observed of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class ResourceKind(StrEnum):
+    """The kinds of resource that a rule can hold."""
+
+    EC2 = "ec2"
+    RDS = "rds"
+
+
+class ResourceState(StrEnum):
+    """The states of EC2, to which every kind is mapped.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    GONE = "gone"
+    """Shutting down, terminated, or not known to AWS: nothing of it can be started again."""
+
+
+class Protection(StrEnum):
+    """Why a resource is never stopped, whatever a rule says (design, section 2)."""
+
+    AUTO_SCALING = "auto_scaling"
+    SPOT = "spot"
+    INSTANCE_STORE_ROOT = "instance_store_root"
+    STOP_PROTECTION = "stop_protection"
+    PROXY = "proxy"
+    DATA_LOSS = "data_loss"
+
+    @property
+    def words(self) -> str:
+        """The protection as a person reads it, after the resource's id."""
+        return _PROTECTION_WORDS[self]
+
+
+_PROTECTION_WORDS = {
+    Protection.AUTO_SCALING: (
+        "is a member of an Auto Scaling group, which would terminate and replace it when it is stopped"
+    ),
+    Protection.SPOT: "is a one-time Spot instance, which cannot be stopped",
+    Protection.INSTANCE_STORE_ROOT: "has an instance-store root volume, which cannot be stopped",
+    Protection.STOP_PROTECTION: "has stop protection (disableApiStop) switched on",
+    Protection.PROXY: "is a proxy of AutoStop itself",
+    Protection.DATA_LOSS: (
+        "has instance-store volumes, whose data a stop erases; set accept_data_loss to true to allow it"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ResourceRef:
+    """The identity of a resource in the stage's account."""
+
+    kind: ResourceKind
+    region: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedResource:
+    """A resource as AWS described it.
+
+    `state_reason` is AWS's own code and message of the last transition, as in
+    `Client.InternalError: Client error on launch`. `status_ok` is the verdict of the EC2 status checks
+    (2/2 ok), None where they were not asked for.
+    """
+
+    ref: ResourceRef
+    state: ResourceState
+    private_ip: str | None = None
+    name: str | None = None
+    state_reason: str | None = None
+    protections: tuple[Protection, ...] = ()
+    status_ok: bool | None = None
+    launched_at: datetime | None = None
+
+    def blocking_protections(self, *, accept_data_loss: bool) -> tuple[Protection, ...]:
+        """The protections that forbid a stop, given what the rule's owner accepted."""
+        return tuple(p for p in self.protections if not (p is Protection.DATA_LOSS and accept_data_loss))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What AWS said to one start or stop: accepted, or refused with its code and message."""
+
+    ref: ResourceRef
+    accepted: bool
+    code: str | None = None
+    message: str | None = None
