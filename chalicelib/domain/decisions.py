@@ -40,6 +40,7 @@ class Reason(StrEnum):
     """Why. The value is the code of the API; `words` is what people read."""
 
     DISABLED = "disabled"
+    DRY_RUN = "dry_run"
     WARM_UP = "warm_up"
     COOL_DOWN = "cool_down"
     ACTIVE = "active"
@@ -67,6 +68,7 @@ class Reason(StrEnum):
 
 _WORDS = {
     Reason.DISABLED: "The rule is disabled: AutoStop leaves its resources alone.",
+    Reason.DRY_RUN: "Dry run: AutoStop decides and records, but never acts.",
     Reason.WARM_UP: "Kept up by a warm-up.",
     Reason.COOL_DOWN: "Kept down by a cool-down.",
     Reason.ACTIVE: "In use within the idle time.",

@@ -1,0 +1,44 @@
+"""What carries traffic to resources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+MAX_RULES_PER_PROXY = 2000
+
+
+class LoadBalancerKind(StrEnum):
+    """An AWS Application Load Balancer, or a VM that runs Envoy and our agent."""
+
+    ALB = "alb"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    """A load balancer as stored. `existing`: a VM of the user's own, registered and not made by us."""
+
+    id: str
+    kind: LoadBalancerKind
+    name: str
+    region: str
+    vpc_id: str
+    subnet_ids: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    machine_type: str = "t3.micro"
+    key_pair: str | None = None
+    encrypted_volume: bool = True
+    static_ip: bool = False
+    api_key_secret_arn: str | None = None
+    port_range: tuple[int, int] = (20000, 29999)
+    existing: bool = False
+    status: str = "ready"
+    status_reason: str | None = None

@@ -1,0 +1,222 @@
+"""A rule: what people asked for (`RuleSpec`) and what is so (`RuleStatus`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+
+class RuleState(StrEnum):
+    """The states of a rule. `enabled` and `dry_run` are settings, not states."""
+
+    UP = "up"
+    STOPPING = "stopping"
+    DOWN = "down"
+    STARTING = "starting"
+    FAILED = "failed"
+
+
+class WhileStarting(StrEnum):
+    """What a client meets while the rule starts; auto: page for browsers, hold for everyone else."""
+
+    AUTO = "auto"
+    PAGE = "page"
+    HOLD = "hold"
+
+
+class OverrideKind(StrEnum):
+    """What a person asked for, whatever traffic says."""
+
+    WARM_UP = "warm-up"
+    COOL_DOWN = "cool-down"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Up or down by hand, until it expires. `by` is the id of the API key that asked."""
+
+    kind: OverrideKind
+    until: datetime
+    by: str
+    reason: str | None = None
+    force: bool = False
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it still counts."""
+        return now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRoute:
+    """Hosts and paths on one listen port, forwarded to one target port of the rule's resources."""
+
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...] = ("/*",)
+    listen_protocol: str = "http"
+    listen_port: int = 80
+    target_protocol: str = "http"
+    target_port: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class TcpRoute:
+    """One target port; `listen_port` is the proxy's, chosen by the user or taken from the pool."""
+
+    protocol: str
+    target_port: int
+    listen_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """When a started rule counts as up. `status` is an inclusive range."""
+
+    protocol: str
+    port: int
+    path: str = "/"
+    status: tuple[int, int] = (200, 399)
+    timeout_seconds: int = 4
+    interval_seconds: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Requests that neither wake nor count."""
+
+    paths: tuple[str, ...] = ()
+    user_agents: tuple[str, ...] = ()
+    cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """What people asked for. `idle` is a timedelta: the API speaks minutes, the demo needs fractions of them."""
+
+    name: str
+    idle: timedelta
+    kind: ResourceKind
+    region: str
+    resource_ids: tuple[str, ...]
+    enabled: bool = True
+    dry_run: bool = False
+    when_idle: str = "stop"
+    load_balancer_id: str | None = None
+    http: tuple[HttpRoute, ...] = ()
+    tcp: tuple[TcpRoute, ...] = ()
+    health_check: HealthCheck | None = None
+    while_starting: WhileStarting = WhileStarting.AUTO
+    ignore: Ignore = field(default_factory=Ignore)
+    on_manual_change: str = "respect"
+    accept_data_loss: bool = False
+    hourly_cost: float | None = None
+
+    @property
+    def refs(self) -> tuple[ResourceRef, ...]:
+        """Its resources."""
+        return tuple(ResourceRef(self.kind, self.region, id_) for id_ in self.resource_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The intent to carry out one step, taken by a conditional write, with a lease.
+
+    While the lease lasts nobody else acts on the rule; when it has expired the next reconcile takes over.
+    """
+
+    attempt_id: str
+    action: Action
+    lease_until: datetime
+
+    def live(self, now: datetime) -> bool:
+        """Whether its holder may still be at work."""
+        return now < self.lease_until
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Phase one of a stop: new connections are diverted since `since`, until `until` unless renewed.
+
+    `version` is the version of the proxy's `states` part that carries it: a member that has applied that version
+    or a later one diverts.
+    """
+
+    since: datetime
+    until: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResource:
+    """A resource as the last reconcile saw it, kept for the API and the proxy."""
+
+    id: str
+    state: ResourceState
+    private_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleStatus:
+    """What is so, as far as the last reconcile knew. Facts and times only; never an order.
+
+    `up_since` is when the rule last became up or was seen running against our expectation: an idle window never
+    reaches back behind it. `woken_at` is the last traffic wake, `woken_by` its cause in words.
+    `stopped_by_hand_at` is when it was found stopped although we had not asked.
+    """
+
+    state: RuleState = RuleState.DOWN
+    reason: Reason | None = None
+    detail: str | None = None
+    since: datetime | None = None
+    due_at: datetime | None = None
+    override: Override | None = None
+    claim: Claim | None = None
+    drain: Drain | None = None
+    up_since: datetime | None = None
+    woken_at: datetime | None = None
+    woken_by: str | None = None
+    start_requested_at: datetime | None = None
+    stop_requested_at: datetime | None = None
+    stopped_by_hand_at: datetime | None = None
+    failures: int = 0
+    retry_at: datetime | None = None
+    seen: tuple[SeenResource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as stored.
+
+    `version` counts what people changed (the ETag); `revision` counts every write that can change a decision,
+    so a step decided on an older revision cannot be claimed.
+    """
+
+    id: str
+    spec: RuleSpec
+    status: RuleStatus
+    version: int
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def listen(self) -> dict[str, int]:
+        """Target port → listen port of its TCP routes, as the API answers it."""
+        return {str(t.target_port): t.listen_port for t in self.spec.tcp if t.listen_port is not None}
+
+    def startable(self, now: datetime) -> tuple[bool, Reason | None, datetime | None]:
+        """Whether traffic may start it now; if not, why and until when. What may not start holds no clients."""
+        override = self.status.override
+        if not self.spec.enabled:
+            return False, Reason.DISABLED, None
+        if self.spec.dry_run:
+            return False, Reason.DRY_RUN, None
+        if override and override.in_force(now) and override.kind is OverrideKind.COOL_DOWN:
+            return False, Reason.COOL_DOWN, override.until
+        return True, None, None
