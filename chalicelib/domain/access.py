@@ -31,7 +31,7 @@ _RANK = {Role.VIEWER: 1, Role.OPERATOR: 2, Role.ADMIN: 3}
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as stored: never its secret, only a SHA-256 of it (the secret is random and long, so no salt or stretching)."""
+    """A key as stored: of its secret only a SHA-256 (it is random and long: no salt, no stretching)."""
 
     id: str
     secret_hash: str

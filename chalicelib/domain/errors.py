@@ -37,7 +37,7 @@ class NotFoundError(AutoStopError):
 
 
 class AlreadyClaimedError(AutoStopError):
-    """A host, a listen port or a resource belongs to another rule. `owners` maps the claim's words to that rule's id."""
+    """A host, a listen port or a resource belongs to another rule. `owners`: the claim in words → that rule's id."""
 
     def __init__(self, owners: dict[str, str]) -> None:
         super().__init__("; ".join(f"{what} belongs to rule {owner}" for what, owner in sorted(owners.items())))

@@ -1,0 +1,228 @@
+"""`decide`: facts and a clock value in, a decision with its reason out. Nothing else happens here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import Action, Decision, Desired, Reason
+from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.rules import RuleState
+from chalicelib.domain.wish import RESYNC, wish
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from chalicelib.domain.facts import Facts
+    from chalicelib.domain.resources import ObservedResource
+    from chalicelib.domain.rules import Rule
+    from chalicelib.domain.wish import Wish
+
+DESCRIBE_LAG = timedelta(seconds=20)
+"""For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
+
+START_TIMEOUT = timedelta(minutes=10)
+"""A start that AWS accepted and that is not up by then has failed."""
+
+DRAIN = timedelta(seconds=60)
+"""How far ahead a drain reaches: the agent undoes it alone after that (design, section 2.6)."""
+
+DRAIN_RENEWAL = timedelta(seconds=30)
+DRAIN_GIVEN_UP = timedelta(minutes=3)
+
+LOOK_STARTING = timedelta(seconds=5)
+LOOK_HEALTH = timedelta(seconds=2)
+LOOK_DRAINING = timedelta(seconds=2)
+LOOK_STOPPING = timedelta(seconds=10)
+
+
+def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
+    """Decide what to do about one rule.
+
+    `now` is the only clock. The answer's `until` is never before `now`, and its `state` is what the rule is once
+    the action is carried out.
+    """
+    if not rule.spec.enabled:
+        return _Case(rule, facts, now, None).left_alone()
+    wanted = wish(rule, facts, now)
+    case = _Case(rule, facts, now, wanted)
+    decision = case.bring_up() if wanted.desired is Desired.UP else case.bring_down()
+    if rule.spec.dry_run and decision.action.touches_the_world:
+        return case.only_said(decision)
+    return decision
+
+
+class _Case:
+    """One call of `decide`: the facts at hand, so that each step below reads as a sentence."""
+
+    __slots__ = ("evidence", "facts", "now", "rule", "status", "wanted")
+
+    def __init__(self, rule: Rule, facts: Facts, now: datetime, wanted: Wish | None) -> None:
+        self.rule = rule
+        self.status = rule.status
+        self.facts = facts
+        self.now = now
+        self.wanted = wanted
+        self.evidence = facts.evidence(rule.status, now)
+
+    def left_alone(self) -> Decision:
+        state = self._observed_state()
+        desired = Desired.DOWN if state is RuleState.DOWN else Desired.UP
+        return Decision(Action.NOTHING, desired, Reason.DISABLED, self.evidence, self.now + RESYNC, state)
+
+    def only_said(self, decision: Decision) -> Decision:
+        ids = ", ".join(decision.resource_ids)
+        return Decision(
+            Action.REPORT,
+            decision.desired,
+            decision.reason,
+            decision.evidence,
+            self.now + RESYNC,
+            self._observed_state(),
+            decision.resource_ids,
+            f"Dry run: it would {decision.action.value.replace('_', ' ')} {ids}.",
+        )
+
+    # Up
+
+    def bring_up(self) -> Decision:
+        existing = self.facts.existing
+        if not existing:
+            return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
+        stopped = self.facts.within(ResourceState.STOPPED)
+        if stopped and self._wanted.may_start:
+            return self._start(stopped)
+        if self.facts.within(ResourceState.STOPPING) and self._wanted.may_start:
+            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
+        if self.facts.within(ResourceState.PENDING):
+            return self._starting(Reason.STARTING, LOOK_STARTING)
+        if self._stop_under_way():
+            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
+        if self.status.drain:
+            return self._say(Action.CANCEL_STOP, RuleState.UP, timedelta(seconds=1), ids=existing)
+        if self.status.state in {RuleState.STARTING, RuleState.FAILED} and not self.facts.healthy:
+            return self._starting(Reason.AWAITING_HEALTH, LOOK_HEALTH)
+        return self._say(Action.NOTHING, RuleState.UP, self._wanted.until - self.now)
+
+    def _start(self, stopped: tuple[ObservedResource, ...]) -> Decision:
+        requested_at = self.status.start_requested_at
+        if requested_at is not None and self.status.state is RuleState.STARTING:
+            if self.now - requested_at < DESCRIBE_LAG:
+                return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STARTING)
+            why = "; ".join(f"{r.ref.id}: {r.state_reason or 'stopped again without a reason'}" for r in stopped)
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_STARTING, Reason.START_FAILED, detail=why)
+        if self.status.retry_at is not None and self.now < self.status.retry_at:
+            wait = self.status.retry_at - self.now
+            return self._say(
+                Action.WAIT,
+                RuleState.FAILED,
+                wait,
+                self.status.reason or Reason.START_FAILED,
+                detail=self.status.detail,
+            )
+        return self._say(Action.START, RuleState.STARTING, LOOK_STARTING, ids=stopped)
+
+    def _starting(self, reason: Reason, look: timedelta) -> Decision:
+        began = self.status.start_requested_at or self.status.since
+        if self.status.state is RuleState.FAILED and self.status.reason is Reason.HEALTH_FAILED:
+            return self._say(
+                Action.WAIT, RuleState.FAILED, LOOK_STARTING, Reason.HEALTH_FAILED, detail=self.status.detail
+            )
+        if began is not None and self.now - began > START_TIMEOUT and self.status.state is RuleState.STARTING:
+            failed = Reason.HEALTH_FAILED if reason is Reason.AWAITING_HEALTH else Reason.START_FAILED
+            waited = f"Not up {int(START_TIMEOUT.total_seconds() / 60)} minutes after the start was asked for."
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_STARTING, failed, detail=waited)
+        return self._say(Action.WAIT, RuleState.STARTING, look, reason)
+
+    # Down
+
+    def bring_down(self) -> Decision:
+        running = self.facts.within(ResourceState.RUNNING)
+        pending = self.facts.within(ResourceState.PENDING)
+        if not self.facts.existing:
+            return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
+        if running:
+            return self._stop(running)
+        if pending:
+            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING)
+        if self.facts.within(ResourceState.STOPPING):
+            return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STOPPING)
+        return self._say(Action.NOTHING, RuleState.DOWN, self._wanted.until - self.now)
+
+    def _stop(self, running: tuple[ObservedResource, ...]) -> Decision:
+        protected = self._protections(running)
+        if protected:
+            return self._say(Action.REPORT, RuleState.UP, RESYNC, Reason.PROTECTED, detail=protected)
+        if self._stop_under_way():
+            return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STARTING)
+        if self.status.retry_at is not None and self.now < self.status.retry_at:
+            reason, detail = self.status.reason or Reason.STOP_FAILED, self.status.detail
+            return self._say(Action.WAIT, self.status.state, self.status.retry_at - self.now, reason, detail=detail)
+        if self._wanted.forced or self.rule.spec.load_balancer_id is None:
+            return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
+        return self._two_phases(running)
+
+    def _two_phases(self, running: tuple[ObservedResource, ...]) -> Decision:
+        """Divert, wait until the evidence covers time after the diversion, then stop."""
+        drain = self.status.drain
+        if drain is None:
+            return self._say(Action.DRAIN, RuleState.STOPPING, LOOK_DRAINING, ids=running)
+        if self.now < drain.until and self.facts.confirm_diversion(drain):
+            return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
+        if self.now - drain.since > DRAIN_GIVEN_UP:
+            if self._wanted.ordered:
+                return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
+            return self._say(Action.CANCEL_STOP, RuleState.UP, LOOK_STARTING, Reason.DRAIN_UNCONFIRMED, ids=running)
+        if drain.until - self.now < DRAIN_RENEWAL:
+            return self._say(Action.DRAIN, RuleState.STOPPING, LOOK_DRAINING, ids=running)
+        return self._say(Action.WAIT, RuleState.STOPPING, LOOK_DRAINING, Reason.DRAINING)
+
+    def _stop_under_way(self) -> bool:
+        """Whether AWS has just accepted a stop that a describe may not show yet."""
+        requested_at = self.status.stop_requested_at
+        return requested_at is not None and self.now - requested_at < DESCRIBE_LAG
+
+    def _protections(self, running: tuple[ObservedResource, ...]) -> str | None:
+        accept = self.rule.spec.accept_data_loss
+        words = [f"{r.ref.id} {p.words}" for r in running for p in r.blocking_protections(accept_data_loss=accept)]
+        return "; ".join(words) + "." if words else None
+
+    # Words
+
+    @property
+    def _wanted(self) -> Wish:
+        if self.wanted is None:
+            msg = "a disabled rule wishes for nothing"
+            raise AssertionError(msg)
+        return self.wanted
+
+    def _observed_state(self) -> RuleState:
+        if self.facts.within(ResourceState.RUNNING):
+            return RuleState.UP
+        if self.facts.within(ResourceState.PENDING):
+            return RuleState.STARTING
+        if self.facts.within(ResourceState.STOPPING):
+            return RuleState.STOPPING
+        return RuleState.DOWN if self.facts.existing else RuleState.FAILED
+
+    def _say(
+        self,
+        action: Action,
+        state: RuleState,
+        look: timedelta,
+        reason: Reason | None = None,
+        *,
+        ids: tuple[ObservedResource, ...] = (),
+        detail: str | None = None,
+    ) -> Decision:
+        wanted = self._wanted
+        return Decision(
+            action,
+            wanted.desired,
+            reason or wanted.reason,
+            self.evidence,
+            self.now + max(look, timedelta(0)),
+            state,
+            tuple(resource.ref.id for resource in ids),
+            detail if reason else (detail or wanted.detail),
+        )

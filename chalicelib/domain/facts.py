@@ -1,0 +1,97 @@
+"""What is known of a rule when a decision is made: observed, dated, and nothing guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import Evidence
+from chalicelib.domain.resources import ResourceState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from chalicelib.domain.activity import Source
+    from chalicelib.domain.resources import ObservedResource
+    from chalicelib.domain.rules import Drain, RuleStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """That the rule was in use, when, and who says so."""
+
+    at: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The world around one rule.
+
+    `sources` are its live activity sources; `last_use` the newest activity that any of them, or a wake, has
+    reported. `healthy` is the verdict of its health check since the last start, None while there is none.
+    """
+
+    resources: tuple[ObservedResource, ...]
+    sources: tuple[Source, ...] = ()
+    last_use: Use | None = None
+    healthy: bool | None = None
+    health_source: str | None = None
+
+    def within(self, *states: ResourceState) -> tuple[ObservedResource, ...]:
+        """The resources in one of these states."""
+        return tuple(resource for resource in self.resources if resource.state in states)
+
+    @property
+    def existing(self) -> tuple[ObservedResource, ...]:
+        """The resources that are still there."""
+        return tuple(resource for resource in self.resources if resource.state is not ResourceState.GONE)
+
+    def silent(self, now: datetime) -> tuple[Source, ...]:
+        """The sources whose silence is ignorance."""
+        return tuple(source for source in self.sources if source.is_silent(now))
+
+    def proven_quiet(self, since: datetime) -> timedelta:
+        """For how long, up to its watermark, the least informed source proves silence after `since`."""
+        return min(
+            (
+                source.span.end - max(since, source.span.start) if source.span else timedelta(0)
+                for source in self.sources
+            ),
+            default=timedelta(0),
+        )
+
+    def confirm_diversion(self, drain: Drain) -> bool:
+        """Whether every source diverts, and has proven time after it began to."""
+        return bool(self.sources) and all(
+            source.config_states_version >= drain.version
+            and source.config_at is not None
+            and source.span is not None
+            and source.span.end >= max(source.config_at, drain.since)
+            for source in self.sources
+        )
+
+    def evidence(self, status: RuleStatus, now: datetime) -> tuple[Evidence, ...]:
+        """Everything that a decision may stand on, in the words of the explanation."""
+        rows = [
+            Evidence(
+                f"{resource.ref.kind} {resource.ref.id}",
+                f"{resource.state}{f' ({resource.state_reason})' if resource.state_reason else ''}",
+                now,
+            )
+            for resource in self.resources
+        ]
+        if self.last_use:
+            rows.append(Evidence(self.last_use.source, "in use", self.last_use.at))
+        for source in self.sources:
+            value = "silent" if source.is_silent(now) else "watching"
+            end = source.span.end if source.span else None
+            rows.append(Evidence(f"proxy {source.name}", value, end, end))
+        if self.healthy is not None:
+            verdict = "passes" if self.healthy else "does not pass"
+            rows.append(Evidence(self.health_source or "health", f"health check {verdict}", now))
+        if status.override and status.override.in_force(now):
+            override = status.override
+            rows.append(Evidence(f"key {override.by}", f"{override.kind} until {override.until.isoformat()}"))
+        return tuple(rows)

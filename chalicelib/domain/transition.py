@@ -1,0 +1,111 @@
+"""What a decision, carried out, leaves behind: the rule's next status. Pure, like the decision."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import Action, Desired, Reason
+from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.rules import Drain, RuleState, SeenResource
+from chalicelib.domain.wish import found_stopped_by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.domain.decisions import Decision
+    from chalicelib.domain.facts import Facts
+    from chalicelib.domain.resources import Outcome
+    from chalicelib.domain.rules import Rule, RuleStatus
+
+FIRST_RETRY = timedelta(seconds=30)
+LAST_RETRY = timedelta(minutes=30)
+
+
+def back_off(rule_id: str, failures: int) -> timedelta:
+    """How long to wait after the nth failure in a row: doubling, capped, spread over ±20 % by the rule's own id.
+
+    The spread is the rule's, not random, so the core stays pure and rules that failed together still part.
+    """
+    doubled: timedelta = min(FIRST_RETRY * (1 << min(failures - 1, 10)), LAST_RETRY)
+    spread = hashlib.sha256(f"{rule_id}:{failures}".encode()).digest()[0] / 255 * 0.4 - 0.2
+    return doubled * (1 + spread)
+
+
+def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleStatus:
+    """The status once `decision` is carried out; its claim is taken away."""
+    old, state = rule.status, decision.state
+    changed = state is not old.state
+    status = replace(
+        old,
+        state=state,
+        reason=decision.reason,
+        detail=decision.detail,
+        since=now if changed or old.since is None else old.since,
+        due_at=decision.until,
+        claim=None,
+        override=old.override if old.override and old.override.in_force(now) else None,
+        seen=tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in facts.resources),
+    )
+    if found_stopped_by_hand(rule, facts):
+        status = replace(status, stopped_by_hand_at=now)
+    running = facts.within(ResourceState.RUNNING)
+    if running and len(running) == len(facts.existing):
+        status = replace(status, up_since=old.up_since or now)
+    if state is RuleState.UP:
+        status = _up(status, decision)
+    elif state is RuleState.DOWN:
+        status = replace(status, up_since=None, start_requested_at=None, drain=None, failures=0, retry_at=None)
+    return _after(decision, status, rule.id, now)
+
+
+def _up(status: RuleStatus, decision: Decision) -> RuleStatus:
+    status = replace(status, start_requested_at=None, stop_requested_at=None, stopped_by_hand_at=None)
+    if decision.desired is Desired.UP:
+        return replace(status, failures=0, retry_at=None)
+    return status  # up against our wish: a stop that was given up keeps its back-off
+
+
+def _after(decision: Decision, status: RuleStatus, rule_id: str, now: datetime) -> RuleStatus:
+    match decision.action:
+        case Action.START:
+            return replace(status, start_requested_at=now, stop_requested_at=None, up_since=None, drain=None)
+        case Action.STOP:
+            return replace(status, stop_requested_at=now, start_requested_at=None)
+        case Action.CANCEL_STOP if decision.reason is Reason.DRAIN_UNCONFIRMED:
+            failed = replace(status, failures=status.failures + 1, drain=None)
+            return replace(failed, retry_at=now + back_off(rule_id, failed.failures))
+        case Action.CANCEL_STOP:
+            return replace(status, drain=None)
+        case Action.REPORT if decision.state is RuleState.FAILED and decision.reason is Reason.START_FAILED:
+            return failed_again(replace(status, start_requested_at=None), rule_id, now)
+        case _:
+            return status
+
+
+def failed_again(status: RuleStatus, rule_id: str, now: datetime) -> RuleStatus:
+    """One more failure in a row, and when to try again."""
+    failures = status.failures + 1
+    retry_at = now + back_off(rule_id, failures)
+    return replace(status, failures=failures, retry_at=retry_at, due_at=retry_at)
+
+
+def refused(status: RuleStatus, action: Action, outcomes: Sequence[Outcome], rule_id: str, now: datetime) -> RuleStatus:
+    """The status when AWS refused all or some of a start or stop: failed, with AWS's own words, to be retried."""
+    words = "; ".join(f"{o.ref.id}: {o.code}: {o.message}" for o in outcomes if not o.accepted)
+    reason = Reason.START_FAILED if action is Action.START else Reason.STOP_FAILED
+    forgotten = (
+        replace(status, start_requested_at=None)
+        if action is Action.START
+        else replace(status, stop_requested_at=None, drain=None)
+    )
+    return failed_again(replace(forgotten, state=RuleState.FAILED, reason=reason, detail=words), rule_id, now)
+
+
+def drained(status: RuleStatus, version: int, now: datetime, until: datetime) -> RuleStatus:
+    """The status once the diversion is asked for, or renewed: a renewal keeps the moment and version of the first."""
+    drain = replace(status.drain, until=until) if status.drain else Drain(now, until, version)
+    return replace(status, drain=drain)
