@@ -125,7 +125,7 @@ class RuleStatusStore(Protocol):
         ...
 
     def set_override(self, rule: Rule, override: Override | None, due_at: datetime) -> Rule:
-        """Set or take away the override if the revision is still `rule.revision`. Raises LostClaimError, NotFoundError."""
+        """Set or take away the override at `rule.revision`. Raises LostClaimError, NotFoundError."""
         ...
 
     def make_due(self, rule_ids: Sequence[str], at: datetime) -> None:
@@ -234,7 +234,7 @@ class ProxyStore(Protocol):
     def put_state(self, load_balancer_id: str, rule_id: str, state: str | None, until: datetime | None) -> int:
         """Set (or with None take away) a rule's state; answers the states version that carries it.
 
-        `until` None: until it is set again. Writes nothing, and answers the current version, if it is stored so already.
+        `until` None: until it is set again. If it is stored so already, writes nothing and answers the current version.
         """
         ...
 

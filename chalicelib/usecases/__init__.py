@@ -1,0 +1,1 @@
+"""What AutoStop does, one module a job. Needs ports and the domain only; `bootstrap` hands in the adapters."""

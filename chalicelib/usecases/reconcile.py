@@ -1,0 +1,250 @@
+"""Reconcile: observe → decide → claim → act → observe → record, for one rule, whoever asks and however often.
+
+Level-triggered: every tick and every event ends here. Who loses the claim does nothing and says nothing; whoever
+dies leaves a lease that runs out, and the next reconcile takes over from what it then observes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decide import DRAIN, decide
+from chalicelib.domain.decisions import Action
+from chalicelib.domain.errors import AutoStopError, LostClaimError
+from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.resources import ResourceRef
+from chalicelib.domain.rules import Claim, RuleState
+from chalicelib.domain.transition import drained, refused, settle
+from chalicelib.usecases.observe import Observer
+from chalicelib.usecases.proxy_states import publish_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chalicelib.domain.decisions import Decision
+    from chalicelib.domain.facts import Facts
+    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind
+    from chalicelib.domain.rules import Rule, RuleStatus
+    from chalicelib.ports import (
+        ActivityStore,
+        Clock,
+        Compute,
+        EventLog,
+        Ids,
+        ProxyStore,
+        ReconcileRequest,
+        RuleRepository,
+        RuleStatusStore,
+        WorkQueue,
+    )
+
+LEASE = timedelta(seconds=60)
+"""As long as the reconcile function may run: a holder that is still alive has it."""
+
+TICK = timedelta(seconds=60)
+ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """The worker's job: one message, up to 100 rules, each in isolation."""
+
+    rules: RuleRepository
+    status: RuleStatusStore
+    activity: ActivityStore
+    proxies: ProxyStore
+    computes: Mapping[ResourceKind, Compute]
+    events: EventLog
+    queue: WorkQueue
+    clock: Clock
+    ids: Ids
+
+    @property
+    def observer(self) -> Observer:
+        """What it observes with."""
+        return Observer(self.activity, self.proxies, self.computes)
+
+    def run(self, request: ReconcileRequest) -> None:
+        """Reconcile the rules of one message.
+
+        A rule that raises is sent again alone; alone for the third time it raises here, so that the message
+        reaches the dead-letter queue. A message past its expiry is dropped: what is still due is asked for again.
+        """
+        now = self.clock.now()
+        if now >= request.expires_at:
+            log.info("dropped an expired request", extra={"rules": request.rule_ids})
+            return
+        rules = list(self.rules.get_many(request.rule_ids).values())
+        if request.cause == "tick":
+            # Another message may have looked at it meanwhile.
+            rules = [rule for rule in rules if rule.status.due_at is None or rule.status.due_at <= now]
+        if not rules:
+            return
+        resources = self.observer.resources(rules)
+        soon = [rule.id for rule in rules if self._isolated(rule, resources, request)]
+        if soon:
+            self._again(request, tuple(soon), timedelta(seconds=2))
+
+    def _isolated(
+        self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource], request: ReconcileRequest
+    ) -> bool:
+        """Reconcile one rule without harm to the others; answers whether to look again before the next tick."""
+        try:
+            after = self.reconcile(rule, resources)
+        except LostClaimError:
+            return False
+        except AutoStopError as error:
+            if len(request.rule_ids) == 1 and request.attempt >= ATTEMPTS:
+                self._say(rule, EventKind.RECONCILE_FAILED, f"Looking after the rule failed: {error}")
+                raise
+            log.warning("a rule raised and is sent again alone", extra={"rule": rule.id, "error": str(error)})
+            self._again(request, (rule.id,), timedelta(seconds=5 * (request.attempt + 1)), request.attempt + 1)
+            return False
+        due = after.status.due_at
+        return due is not None and due < self.clock.now() + TICK
+
+    def reconcile(self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource]) -> Rule:
+        """Bring one rule one step closer to what it should be; answers it as recorded.
+
+        Raises LostClaimError when somebody else is at work on it or wrote to it meanwhile.
+        """
+        now = self.clock.now()
+        if rule.status.claim is not None and rule.status.claim.live(now):
+            raise LostClaimError(rule.id)
+        facts = self.observer.facts(rule, resources, now)
+        decision = decide(rule, facts, now)
+        status = settle(rule, decision, facts, now)
+        if not decision.action.touches_the_world:
+            publish_state(self.proxies, rule, now, status.drain.until if status.drain else None)
+            after = self.status.record(rule, status)
+            self._tell(rule, decision, after, facts)
+            return after
+        return self._act(rule, decision, facts, status)
+
+    def _act(self, rule: Rule, decision: Decision, facts: Facts, status: RuleStatus) -> Rule:
+        """Claim the step, take it, look again, record."""
+        now = self.clock.now()
+        claim = Claim(self.ids.new("at"), decision.action, now + LEASE)
+        # The claim already holds the times of the request: who takes over an expired lease knows what was asked for.
+        claimed = self.status.claim(rule, claim, replace(status, claim=claim))
+        outcomes: Sequence[Outcome] = ()
+        if decision.action is Action.DRAIN:
+            until = now + DRAIN
+            version = publish_state(self.proxies, rule, now, until)
+            status = drained(status, version, now, until)
+        elif decision.action is Action.CANCEL_STOP:
+            publish_state(self.proxies, rule, now)
+        else:
+            outcomes = self._ask_aws(rule, decision)
+        if any(not outcome.accepted for outcome in outcomes):
+            status = refused(status, decision.action, outcomes, rule.id, now)
+            if decision.action is Action.STOP:
+                publish_state(self.proxies, rule, now)
+        try:
+            after = self.status.record(claimed, replace(status, claim=None))
+        except LostClaimError:
+            # A wake or a person wrote while we acted: their write stays, ours gives way, and the rule is looked at now.
+            after = self._give_way(claimed, status)
+        self._tell(rule, decision, after, facts, outcomes)
+        return after
+
+    def _give_way(self, claimed: Rule, status: RuleStatus) -> Rule:
+        """Record what we did beside what somebody else wrote meanwhile."""
+        for _ in range(5):
+            newer = self.rules.get(claimed.id)
+            if newer.status.claim is None or claimed.status.claim is None:
+                return newer
+            if newer.status.claim.attempt_id != claimed.status.claim.attempt_id:
+                return newer
+            merged = replace(
+                status,
+                claim=None,
+                woken_at=newer.status.woken_at,
+                woken_by=newer.status.woken_by,
+                override=newer.status.override,
+                due_at=self.clock.now(),
+            )
+            try:
+                return self.status.record(newer, merged)
+            except LostClaimError:
+                continue
+        return claimed
+
+    def _ask_aws(self, rule: Rule, decision: Decision) -> Sequence[Outcome]:
+        refs = [ResourceRef(rule.spec.kind, rule.spec.region, id_) for id_ in decision.resource_ids]
+        compute = self.computes[rule.spec.kind]
+        return compute.start(refs) if decision.action is Action.START else compute.stop(refs)
+
+    def _again(
+        self, request: ReconcileRequest, rule_ids: tuple[str, ...], delay: timedelta, attempt: int | None = None
+    ) -> None:
+        now = self.clock.now()
+        again = replace(
+            request,
+            rule_ids=rule_ids,
+            expires_at=now + delay + TICK * 2,
+            cause="look again",
+            attempt=request.attempt if attempt is None else attempt,
+        )
+        self.queue.send([again], delay)
+
+    def _tell(
+        self, before: Rule, decision: Decision, after: Rule, facts: Facts, outcomes: Sequence[Outcome] = ()
+    ) -> None:
+        """Write the history: what changed, or what was asked for; a look that changed nothing says nothing."""
+        old, new = before.status, after.status
+        changed = (new.state, new.reason, new.detail) != (old.state, old.reason, old.detail)
+        fields = {
+            "rule": before.id,
+            "action": decision.action.value,
+            "desired": decision.desired.value,
+            "reason": decision.reason.value,
+            "state": new.state.value,
+            "until": decision.until.isoformat(),
+        }
+        log.info("decided", extra=fields)
+        renewed = decision.action is Action.DRAIN and old.drain is not None
+        if not changed and (not decision.action.touches_the_world or renewed):
+            return
+        words = f"{decision.words} ({decision.action.value} → {new.state.value})"
+        seconds = None
+        if new.state is RuleState.UP and old.state is RuleState.STARTING and old.start_requested_at is not None:
+            seconds = (self.clock.now() - old.start_requested_at).total_seconds()
+        kind = EventKind.STATE_CHANGED if new.state is not old.state else EventKind.DECIDED
+        if any(not outcome.accepted for outcome in outcomes):
+            kind = EventKind.START_REFUSED if decision.action is Action.START else EventKind.STOP_REFUSED
+            words = new.detail or words
+        self.events.append(
+            [
+                Event(
+                    self.ids.new("ev"),
+                    self.clock.now(),
+                    kind,
+                    before.id,
+                    _actor(before, facts, decision),
+                    words,
+                    action=decision.action.value,
+                    reason=(new.reason or decision.reason).value,
+                    state=new.state.value,
+                    evidence=decision.evidence,
+                    seconds=seconds,
+                )
+            ]
+        )
+
+    def _say(self, rule: Rule, kind: EventKind, words: str) -> None:
+        self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, rule.id, "autostop", words)])
+
+
+def _actor(rule: Rule, facts: Facts, decision: Decision) -> str:
+    override = rule.status.override
+    if override and decision.reason.value in {"warm_up", "cool_down"}:
+        return f"key {override.by}"
+    if decision.action is Action.START and facts.last_use:
+        return facts.last_use.source
+    return "autostop"

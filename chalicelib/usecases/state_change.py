@@ -1,0 +1,33 @@
+"""AWS says that a resource changed its state: have a look now instead of at the next tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.usecases.requests import requests_for
+
+if TYPE_CHECKING:
+    from chalicelib.domain.resources import ResourceRef
+    from chalicelib.ports import Clock, RuleRepository, RuleStatusStore, WorkQueue
+
+
+@dataclass(slots=True)
+class StateChange:
+    """An accelerator: idempotent, and of no consequence when it is lost."""
+
+    rules: RuleRepository
+    status: RuleStatusStore
+    queue: WorkQueue
+    clock: Clock
+
+    def run(self, refs: tuple[ResourceRef, ...]) -> int:
+        """Make the rules that hold these resources due; answers how many there are."""
+        owners = self.rules.owners(refs)
+        if not owners:
+            return 0
+        now = self.clock.now()
+        self.status.make_due(sorted(set(owners.values())), now)
+        wanted = {(owner, ref.kind, ref.region) for ref, owner in owners.items()}
+        self.queue.send(requests_for(sorted(wanted), "state change", now))
+        return len(set(owners.values()))
