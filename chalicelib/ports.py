@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -164,6 +164,17 @@ class Total:
     bytes_in: int = 0
     bytes_out: int = 0
 
+    def larger(self, other: Total) -> Total:
+        """Of two totals for the same rule, minute and source, figure by figure the larger."""
+        return replace(
+            self,
+            requests=max(self.requests, other.requests),
+            connections=max(self.connections, other.connections),
+            open=max(self.open, other.open),
+            bytes_in=max(self.bytes_in, other.bytes_in),
+            bytes_out=max(self.bytes_out, other.bytes_out),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -184,6 +195,10 @@ class ActivityStore(Protocol):
 
     def add_totals(self, totals: Sequence[Total]) -> None:
         """Store minute totals; of two for the same rule, minute and source the larger figures win."""
+        ...
+
+    def count_stored(self, load_balancer_id: str, member: str, seq: int, summaries: frozenset[str]) -> int:
+        """Remember that these summaries of a sequence are stored; answers how many different ones are by now."""
         ...
 
     def put_health(self, rule_id: str, health: Health) -> None:
@@ -243,11 +258,14 @@ class ProxyStore(Protocol):
         ...
 
     def beat(self, load_balancer_id: str, beat: Heartbeat, received_at: datetime, max_silence: timedelta) -> Progress:
-        """Advance a member's span (`domain.activity.advance`) under a conditional write; keep its `resend_from` right."""
+        """Advance a member's span (`domain.activity.advance`) under a conditional write; keep its `resend_from` right.
+
+        Raises NotFoundError for a load balancer that does not exist.
+        """
         ...
 
     def applied(self, load_balancer_id: str, member: str, states_version: int, at: datetime) -> None:
-        """A member runs this version of the states since (at the latest) `at`; never moves back to an older version."""
+        """A member runs this version of the states since (at the latest) `at`; never moves back to an older one."""
         ...
 
 
@@ -314,7 +332,7 @@ class EventLog(Protocol):
 
 
 class Compute(Protocol):
-    """The resources of one kind in AWS. Start and stop are requests: only a later `describe` tells what became of them."""
+    """The resources of one kind in AWS. Start and stop are requests: a later `describe` tells what became of them."""
 
     def describe(
         self, refs: Sequence[ResourceRef], *, status_checks: bool = False

@@ -1,0 +1,1 @@
+"""Every port in memory, with a virtual clock: for tests and simulation."""

@@ -1,0 +1,47 @@
+"""What a rule owns alone: hosts, listen ports, resources. Two rules can never own the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.domain.rules import RuleSpec
+
+MAX_CLAIMS = 90
+"""Claims a rule: one DynamoDB transaction takes 100 actions, and the rule itself needs a few."""
+
+SHARED_HTTP = "http"
+"""The owner of an HTTP listen port: many rules share it, and no TCP route may take it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OwnedThing:
+    """A thing that one rule owns. `key` identifies it, `words` name it to a person."""
+
+    key: str
+    words: str
+
+
+def owned(spec: RuleSpec) -> tuple[OwnedThing, ...]:
+    """Everything a rule with this spec owns alone."""
+    balancer = spec.load_balancer_id
+    things = {OwnedThing(f"resource#{r.kind}#{r.region}#{r.id}", f"instance {r.id}") for r in spec.refs}
+    for route in spec.http:
+        for host in route.hosts:
+            for path in route.paths:
+                things.add(
+                    OwnedThing(f"host#{balancer}#{route.listen_port}#{host.lower()}{path}", f"host {host}{path}")
+                )
+    for tcp in spec.tcp:
+        if tcp.listen_port is not None:
+            things.add(OwnedThing(f"port#{balancer}#{tcp.listen_port}", f"listen port {tcp.listen_port}"))
+    return tuple(sorted(things))
+
+
+def shared_ports(spec: RuleSpec) -> tuple[OwnedThing, ...]:
+    """The HTTP listen ports of a rule, which other HTTP rules may use too."""
+    return tuple(
+        OwnedThing(f"port#{spec.load_balancer_id}#{port}", f"listen port {port}")
+        for port in sorted({route.listen_port for route in spec.http})
+    )

@@ -1,0 +1,188 @@
+"""Activity from the proxies' logs. Exact under any order and repetition of delivery: whatever decides is max-merged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.activity import clamp
+from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.loglines import HeartbeatLine, MalformedLineError, RawLine, SummaryLine, parse_line
+from chalicelib.ports import LastActivity, Total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from chalicelib.domain.activity import Progress
+    from chalicelib.ports import ActivityStore, Clock, EventLog, Ids, ProxyStore
+
+SHORTEST_SILENCE = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One log event: its id, log stream, time of the sender, and text."""
+
+    id: str
+    stream: str
+    at: datetime
+    message: str
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What became of a batch."""
+
+    lines: int = 0
+    malformed: int = 0
+    rules: int = 0
+    beats: int = 0
+    gaps: int = 0
+    skewed: int = 0
+    unknown: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch, sorted out."""
+
+    summaries: list[SummaryLine] = field(default_factory=list)
+    beats: list[HeartbeatLine] = field(default_factory=list)
+    raw: list[tuple[LogLine, RawLine]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Ingest:
+    """What the `proxy_logs` function does with the lines of one payload.
+
+    `heartbeat` is how often members send theirs: three of them missing is silence.
+    """
+
+    activity: ActivityStore
+    proxies: ProxyStore
+    events: EventLog
+    clock: Clock
+    ids: Ids
+    heartbeat: timedelta
+
+    def run(self, lines: Sequence[LogLine]) -> IngestReport:
+        """Store what was seen first, and only then what it proves: a watermark never passes what is not stored."""
+        report = IngestReport(lines=len(lines))
+        now = self.clock.now()
+        batch = self._sort_out(lines, report)
+        last, totals = self._aggregate(batch, now)
+        for (rule_id, source), at in last.items():
+            self.activity.seen(rule_id, LastActivity(source, at))
+        if totals:
+            self.activity.add_totals(totals)
+        report.rules = len({rule_id for rule_id, _ in last})
+        self._advance(batch, report, now)
+        return report
+
+    def _sort_out(self, lines: Iterable[LogLine], report: IngestReport) -> _Batch:
+        batch = _Batch()
+        for line in lines:
+            try:
+                parsed = parse_line(line.message, line.stream)
+            except MalformedLineError:
+                report.malformed += 1
+                continue
+            match parsed:
+                case SummaryLine():
+                    batch.summaries.append(parsed)
+                case HeartbeatLine():
+                    batch.beats.append(parsed)
+                case RawLine():
+                    batch.raw.append((line, parsed))
+        return batch
+
+    def _aggregate(self, batch: _Batch, now: datetime) -> tuple[dict[tuple[str, str], datetime], list[Total]]:
+        last: dict[tuple[str, str], datetime] = {}
+        totals: dict[tuple[str, str, str], Total] = {}
+
+        def used(rule_id: str, source: str, at: datetime) -> None:
+            key, seen = (rule_id, source), clamp(at, now)
+            last[key] = max(last.get(key, seen), seen)
+
+        for line in batch.summaries:
+            source = f"proxy {line.member}"
+            if line.last_at is not None:
+                used(line.rule, source, line.last_at)
+            total = Total(
+                line.rule,
+                line.minute,
+                source,
+                line.requests,
+                line.connections,
+                line.open,
+                line.bytes_in,
+                line.bytes_out,
+            )
+            key = (line.rule, line.minute, source)
+            totals[key] = totals[key].larger(total) if key in totals else total
+        for record, raw in batch.raw:
+            # A stream's records of one batch are one source of their own, so that a batch delivered twice counts once.
+            at = max(raw.start_time, record.at)
+            used(raw.rule, f"envoy {record.stream}", at)
+            source = f"envoy {record.stream} {batch.raw[0][0].id}"
+            minute = clamp(at, now).astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+            key = (raw.rule, minute, source)
+            old = totals.get(key, Total(raw.rule, minute, source))
+            ended = raw.type.endswith("End")
+            totals[key] = replace(
+                old,
+                requests=old.requests + (raw.type == "DownstreamEnd"),
+                connections=old.connections + (raw.type == "TcpConnectionEnd"),
+                bytes_in=old.bytes_in + raw.bytes_in * ended,
+                bytes_out=old.bytes_out + raw.bytes_out * ended,
+            )
+        return last, list(totals.values())
+
+    def _advance(self, batch: _Batch, report: IngestReport, now: datetime) -> None:
+        stored: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+        for line in batch.summaries:
+            stored[line.load_balancer_id, line.member, line.seq].add(f"{line.rule} {line.minute}")
+        for beat in sorted(batch.beats, key=lambda b: (b.load_balancer_id, b.beat.observed_from)):
+            keys = stored.pop((beat.load_balancer_id, beat.beat.member, beat.beat.seq), set())
+            complete = len(keys) >= beat.summaries
+            if not complete:
+                complete = self._count(beat.load_balancer_id, beat.beat.member, beat.beat.seq, keys) >= beat.summaries
+            self._beat(replace(beat, beat=replace(beat.beat, complete=complete)), report, now)
+        for (load_balancer_id, member, seq), keys in stored.items():
+            self._count(load_balancer_id, member, seq, keys)
+
+    def _count(self, load_balancer_id: str, member: str, seq: int, keys: set[str]) -> int:
+        """A sequence in pieces: remember the pieces. In one piece, the usual case, this costs nothing."""
+        return self.activity.count_stored(load_balancer_id, member, seq, frozenset(keys))
+
+    def _beat(self, line: HeartbeatLine, report: IngestReport, now: datetime) -> None:
+        silence = max(self.heartbeat * 3, SHORTEST_SILENCE)
+        try:
+            progress = self.proxies.beat(line.load_balancer_id, line.beat, now, silence)
+        except NotFoundError:
+            report.unknown += 1
+            return
+        report.beats += 1
+        report.gaps += progress.gap
+        report.skewed += progress.skewed
+        self._tell(line, progress, now)
+
+    def _tell(self, line: HeartbeatLine, progress: Progress, now: datetime) -> None:
+        """Say a hole or a wrong clock once, not once a heartbeat: the event's id is made from what it is about."""
+        member = line.beat.member
+        if progress.gap and progress.span is not None:
+            start = progress.span.end if not line.beat.hole else line.beat.observed_from
+            words = f"Proxy {member} has a hole in its evidence before {line.beat.observed_from.isoformat()}."
+            id_ = f"ev_gap_{member}_{int(start.timestamp())}"
+            self.events.append([self._event(id_, EventKind.EVIDENCE_GAP, line, words, now)])
+        if progress.skewed:
+            ahead = int((line.beat.observed_through - now).total_seconds())
+            words = f"The clock of proxy {member} is {ahead} s ahead of ours: what it reports proves nothing."
+            id_ = f"ev_skew_{member}_{now:%Y%m%d%H}"
+            self.events.append([self._event(id_, EventKind.CLOCK_SKEW, line, words, now)])
+
+    def _event(self, id_: str, kind: EventKind, line: HeartbeatLine, words: str, now: datetime) -> Event:
+        return Event(id_, now, kind, line.load_balancer_id, f"proxy {line.beat.member}", words)
