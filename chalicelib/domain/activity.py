@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 SKEW_TOLERATED = timedelta(seconds=60)
 """A member whose clock is further ahead of ours than this proves nothing."""
+
+
+UNHEARD = timedelta(seconds=60)
+"""The patience with a member that has applied a configuration and never sent a heartbeat."""
+
+_CONFIG = re.compile(r"r(\d{1,12})\.s(\d{1,12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +106,9 @@ class Source:
 def clamp(at: datetime, received_at: datetime) -> datetime:
     """A time from outside, never later than the receiver's clock."""
     return min(at, received_at)
+
+
+def states_version(config: str | None) -> int | None:
+    """The version of the states part in a configuration's name, as in `r12.s45`; None for anything else."""
+    match = _CONFIG.fullmatch(config or "")
+    return int(match[2]) if match else None

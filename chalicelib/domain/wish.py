@@ -71,7 +71,7 @@ def _by_traffic(rule: Rule, facts: Facts, now: datetime) -> Wish:
             return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, resync)
     in_aws_up = facts.within(ResourceState.RUNNING, ResourceState.PENDING)
     used = facts.last_use
-    if used and now < used.at + idle and (in_aws_up or stopped_at is None or used.at > stopped_at):
+    if used and now < used.at + idle and (in_aws_up or stopped_at is None or used.at >= stopped_at):
         # A use older than our own last stop is what that stop was decided on (or ordered against): no reason to start.
         return Wish(Desired.UP, Reason.ACTIVE, min(used.at + idle, resync))
     if not in_aws_up:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decide import DRAIN, decide
 from chalicelib.domain.decisions import Action
-from chalicelib.domain.errors import AutoStopError, LostClaimError
+from chalicelib.domain.errors import AutoStopError, CloudError, LostClaimError
 from chalicelib.domain.events import Event, EventKind
-from chalicelib.domain.resources import ResourceRef
+from chalicelib.domain.resources import Outcome, ResourceRef
 from chalicelib.domain.rules import Claim, RuleState
 from chalicelib.domain.transition import drained, refused, settle
 from chalicelib.usecases.observe import Observer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
-    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind
+    from chalicelib.domain.resources import ObservedResource, ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
         ActivityStore,
@@ -178,7 +178,12 @@ class Reconciler:
     def _ask_aws(self, rule: Rule, decision: Decision) -> Sequence[Outcome]:
         refs = [ResourceRef(rule.spec.kind, rule.spec.region, id_) for id_ in decision.resource_ids]
         compute = self.computes[rule.spec.kind]
-        return compute.start(refs) if decision.action is Action.START else compute.stop(refs)
+        try:
+            return compute.start(refs) if decision.action is Action.START else compute.stop(refs)
+        except CloudError as error:
+            # Whether AWS accepted is unknown: say what it said, and let the next observation tell.
+            log.warning("aws raised", extra={"rule": rule.id, "error": str(error)})
+            return [Outcome(ref, accepted=False, code=error.code, message=error.message) for ref in refs]
 
     def _again(
         self, request: ReconcileRequest, rule_ids: tuple[str, ...], delay: timedelta, attempt: int | None = None

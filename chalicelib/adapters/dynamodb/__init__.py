@@ -1,0 +1,1 @@
+"""The stores on DynamoDB, through PynamoDB. Every write that matters is conditional."""

@@ -6,7 +6,7 @@ tested only here.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class FakeInstance:
-    """One instance. `boot` and `halt` are how long AWS takes; `falls_back` is why the next start fails after AWS took it.
+    """One instance. `boot` and `halt` are how long AWS takes; `falls_back`: why the next accepted start fails.
 
     `refuse_start` and `refuse_stop` hold (code, message) of refusals to come, one for each request.
     """
@@ -43,7 +43,7 @@ class FakeInstance:
 
 
 class FakeCloud:
-    """Implements `ports.Compute` on a virtual clock. `calls` counts by name; `journal` has what AWS accepted, and when."""
+    """`ports.Compute` on a virtual clock. `calls` counts by name; `journal` has what AWS accepted, and when."""
 
     def __init__(self, clock: VirtualClock, checks_after: timedelta = timedelta(seconds=10)) -> None:
         self._clock = clock
@@ -51,7 +51,7 @@ class FakeCloud:
         self.instances: dict[ResourceRef, FakeInstance] = {}
         self.calls: Counter[str] = Counter()
         self.journal: list[tuple[datetime, str, str]] = []
-        self.fail_next: deque[CloudError] = deque()
+        self.fail_next: dict[str, deque[CloudError]] = defaultdict(deque)
 
     def add(self, id_: str, region: str = "us-east-1", **settings: object) -> ResourceRef:
         """A new instance, stopped unless `state` says otherwise."""
@@ -100,8 +100,8 @@ class FakeCloud:
 
     def _called(self, name: str) -> None:
         self.calls[name] += 1
-        if self.fail_next:
-            raise self.fail_next.popleft()
+        if self.fail_next[name]:
+            raise self.fail_next[name].popleft()
 
     def _observed(self, ref: ResourceRef, *, status_checks: bool) -> ObservedResource:
         instance = self.instances.get(ref)

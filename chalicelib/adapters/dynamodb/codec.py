@@ -1,0 +1,79 @@
+"""Domain dataclasses to JSON and back, by their own type hints.
+
+Unknown fields are passed over and missing ones take their defaults, so that two versions of AutoStop can read one
+table while a deploy goes through it.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from chalicelib.domain import decisions, resources, rules
+from chalicelib.domain.activity import Span
+
+T = TypeVar("T")
+
+_NAMES = {name: value for module in (decisions, resources, rules) for name, value in vars(module).items()}
+_NAMES |= {"datetime": datetime, "timedelta": timedelta, "Span": Span}
+
+
+def dump(value: object) -> str:
+    """A dataclass as JSON text; datetimes in ISO 8601, timedeltas in seconds, enums by value."""
+    return json.dumps(_plain(value), separators=(",", ":"))
+
+
+def load(kind: type[T], text: str) -> T:
+    """The dataclass back from its JSON text."""
+    return _build(kind, json.loads(text))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {name: content for name, content in plain.items() if content is not None}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, _NAMES)
+
+
+def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401  (it is driven by type hints, whatever they are)
+    if data is None:
+        return None
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _build(next(arg for arg in get_args(kind) if arg is not type(None)), data)
+    if origin is tuple:
+        args = get_args(kind)
+        inner = [args[0]] * len(data) if args[-1] is Ellipsis else args
+        return tuple(_build(each, item) for each, item in zip(inner, data, strict=True))
+    if kind is datetime:
+        return datetime.fromisoformat(data)
+    if kind is timedelta:
+        return timedelta(seconds=data)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(data)
+    if is_dataclass(kind):
+        hints = _hints(kind)  # type: ignore[arg-type]
+        known = {f.name: _build(hints[f.name], data[f.name]) for f in fields(kind) if f.name in data}
+        for f in fields(kind):
+            if f.name not in known and f.default is MISSING and f.default_factory is MISSING:
+                known[f.name] = None
+        return kind(**known)
+    return data

@@ -1,0 +1,174 @@
+"""The tables, declared once: the base stack and the tests create them from these models."""
+
+from __future__ import annotations
+
+import os
+
+from pynamodb.attributes import JSONAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute, UnicodeSetAttribute
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
+from pynamodb.models import Model
+
+DUE = "due"
+"""The one partition of the due index: a tick reads it from its oldest end and stops at now."""
+
+
+class _Meta:
+    """Bounded waiting: a request of ours is small, and the wake path hangs on it."""
+
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    host = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL")
+    connect_timeout_seconds = 2
+    read_timeout_seconds = 5
+    max_retry_attempts = 3
+    billing_mode = "PAY_PER_REQUEST"
+
+
+class DueIndex(GlobalSecondaryIndex["RuleItem"]):
+    """Rules by when they are due; `kind` and `region` so that messages can be grouped without another read."""
+
+    class Meta:
+        index_name = "due"
+        projection = IncludeProjection(["kind", "region"])
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = NumberAttribute(range_key=True)
+
+
+class RuleItem(Model):
+    """A rule: `spec` and `status` as JSON, and beside them what conditions and indexes look at."""
+
+    class Meta(_Meta):
+        table_name = "rules"
+
+    id = UnicodeAttribute(hash_key=True)
+    spec = UnicodeAttribute()
+    status = UnicodeAttribute()
+    version = NumberAttribute()
+    revision = NumberAttribute()
+    kind = UnicodeAttribute()
+    region = UnicodeAttribute()
+    due_shard = UnicodeAttribute(default=DUE)
+    due_at = NumberAttribute(null=True)
+    woken_at = NumberAttribute(null=True)
+    woken_by = UnicodeAttribute(null=True)
+    created_at = NumberAttribute()
+    updated_at = NumberAttribute()
+    due = DueIndex()
+
+
+class ClaimItem(Model):
+    """Who owns a host, a listen port or a resource; and the answers to idempotency keys, for a day."""
+
+    class Meta(_Meta):
+        table_name = "claims"
+
+    key = UnicodeAttribute(hash_key=True)
+    owner = UnicodeAttribute()
+    fingerprint = UnicodeAttribute(null=True)
+    expires = TTLAttribute(null=True)
+
+
+class BalancerItem(Model):
+    """A load balancer as people see it."""
+
+    class Meta(_Meta):
+        table_name = "load-balancers"
+
+    id = UnicodeAttribute(hash_key=True)
+    body = UnicodeAttribute()
+    version = NumberAttribute()
+
+
+class ProxyItem(Model):
+    """What a load balancer's proxies poll: `poll`, `rule#ID`, `state#ID`, `member#ID` beside each other."""
+
+    class Meta(_Meta):
+        table_name = "proxies"
+
+    load_balancer_id = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+    rules_version = NumberAttribute(null=True)
+    states_version = NumberAttribute(null=True)
+    rules = NumberAttribute(null=True)
+    resend = JSONAttribute(null=True)
+    body = UnicodeAttribute(null=True)
+    until = NumberAttribute(null=True)
+    step = NumberAttribute(null=True)
+
+
+class ActivityItem(Model):
+    """`fact#last#SOURCE`, `fact#health#MEMBER` (what decides), `total#MINUTE#SOURCE` (what was counted)."""
+
+    class Meta(_Meta):
+        table_name = "activity"
+
+    rule_id = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+    at = NumberAttribute(null=True)
+    accepts = NumberAttribute(null=True)
+    http_status = NumberAttribute(null=True)
+    total = UnicodeAttribute(null=True)
+    requests = NumberAttribute(null=True)
+    connections = NumberAttribute(null=True)
+    open = NumberAttribute(null=True)
+    bytes_in = NumberAttribute(null=True)
+    bytes_out = NumberAttribute(null=True)
+    stored = UnicodeSetAttribute(null=True)
+    expires = TTLAttribute(null=True)
+
+
+class DayIndex(GlobalSecondaryIndex["EventItem"]):
+    """The whole account's events, a day a partition."""
+
+    class Meta:
+        index_name = "by-day"
+        projection = AllProjection()
+
+    day = UnicodeAttribute(hash_key=True)
+    order = UnicodeAttribute(range_key=True)
+
+
+class EventItem(Model):
+    """One entry of the history; `order` is its time and id, so that a second write of it is the same item."""
+
+    class Meta(_Meta):
+        table_name = "events"
+
+    subject = UnicodeAttribute(hash_key=True)
+    order = UnicodeAttribute(range_key=True)
+    day = UnicodeAttribute()
+    body = UnicodeAttribute()
+    expires = TTLAttribute()
+    by_day = DayIndex()
+
+
+class KeyItem(Model):
+    """An API key: of its secret only the hash."""
+
+    class Meta(_Meta):
+        table_name = "api-keys"
+
+    id = UnicodeAttribute(hash_key=True)
+    body = UnicodeAttribute()
+
+
+ALL_MODELS: tuple[type[Model], ...] = (
+    RuleItem,
+    ClaimItem,
+    BalancerItem,
+    ProxyItem,
+    ActivityItem,
+    EventItem,
+    KeyItem,
+)
+SHORT_NAMES = {model: model.Meta.table_name for model in ALL_MODELS}
+
+
+def configure(prefix: str, region: str, endpoint_url: str | None = None) -> None:
+    """Point the models at the tables of one stage: `PREFIX` + short name, as in `autostop-dev-rules`."""
+    for model in ALL_MODELS:
+        model.Meta.table_name = prefix + SHORT_NAMES[model]
+        model.Meta.region = region
+        if endpoint_url is not None:
+            model.Meta.host = endpoint_url
+        model._connection = None  # noqa: SLF001  (PynamoDB has no public way to point a model elsewhere)

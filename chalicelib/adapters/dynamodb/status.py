@@ -1,0 +1,123 @@
+"""What reconcile, wakes and overrides write: one conditional update each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pynamodb.exceptions import PynamoDBException
+
+from chalicelib.adapters.dynamodb.codec import dump
+from chalicelib.adapters.dynamodb.cursors import decode, encode
+from chalicelib.adapters.dynamodb.errors import condition_failed, translated
+from chalicelib.adapters.dynamodb.models import DUE, RuleItem
+from chalicelib.adapters.dynamodb.rule_items import bare, from_item
+from chalicelib.adapters.dynamodb.times import from_micros, maybe_micros, micros
+from chalicelib.domain.errors import LostClaimError, NotFoundError
+from chalicelib.domain.resources import ResourceKind
+from chalicelib.ports import DueRule, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.domain.rules import Claim, Override, Rule, RuleStatus
+    from chalicelib.ports import Clock
+
+_DUE_KEY = frozenset({"id", "due_shard", "due_at"})
+
+
+class DynamoRuleStatus:
+    """Implements RuleStatusStore."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def due(self, now: datetime, limit: int, cursor: str | None = None) -> Page[DueRule]:
+        with translated():
+            found = RuleItem.due.query(
+                DUE,
+                RuleItem.due_at <= micros(now),
+                limit=limit,
+                last_evaluated_key=decode(cursor, _DUE_KEY),
+            )
+            rules = tuple(
+                DueRule(item.id, from_micros(item.due_at or 0), ResourceKind(item.kind), item.region) for item in found
+            )
+            return Page(rules, encode(found.last_evaluated_key))
+
+    def claim(self, rule: Rule, claim: Claim, status: RuleStatus) -> Rule:
+        held = rule.status.claim
+        if held is not None and held.live(self._clock.now()):
+            raise LostClaimError(rule.id)
+        return self._write(rule, replace(status, claim=claim, due_at=claim.lease_until), step=1)
+
+    def record(self, rule: Rule, status: RuleStatus) -> Rule:
+        new = replace(status, claim=None)
+        same = replace(rule.status, due_at=None, seen=()) == replace(new, due_at=None, seen=())
+        return self._write(rule, new, step=0 if same else 1)
+
+    def wake(self, rule_id: str, at: datetime, cause: str, not_after: datetime) -> Rule:
+        not_woken_lately = RuleItem.woken_at.does_not_exist() | (RuleItem.woken_at < micros(not_after))
+        there = RuleItem.id.exists()
+        item = RuleItem(rule_id)
+        with translated():
+            try:
+                item.update(
+                    actions=[
+                        RuleItem.woken_at.set(micros(at)),
+                        RuleItem.woken_by.set(cause),
+                        RuleItem.due_at.set(micros(at)),
+                        RuleItem.due_shard.set(DUE),
+                        RuleItem.revision.set(RuleItem.revision + 1),
+                    ],
+                    condition=there & not_woken_lately,
+                )
+            except PynamoDBException as error:
+                if not condition_failed(error):
+                    raise
+                return self._read(rule_id)
+        return from_item(item)
+
+    def set_override(self, rule: Rule, override: Override | None, due_at: datetime) -> Rule:
+        return self._write(rule, replace(rule.status, override=override, due_at=due_at), step=1)
+
+    def make_due(self, rule_ids: Sequence[str], at: datetime) -> None:
+        later = RuleItem.due_at.does_not_exist() | (RuleItem.due_at > micros(at))
+        for rule_id in rule_ids:
+            with translated():
+                try:
+                    RuleItem(rule_id).update(
+                        actions=[RuleItem.due_at.set(micros(at)), RuleItem.due_shard.set(DUE)],
+                        condition=RuleItem.id.exists() & later,
+                    )
+                except PynamoDBException as error:
+                    if not condition_failed(error):
+                        raise
+
+    def _write(self, rule: Rule, status: RuleStatus, step: int) -> Rule:
+        """Store a status at the revision that was read; whoever wrote in between wins."""
+        at_the_revision_read = RuleItem.revision == rule.revision
+        due_at = maybe_micros(status.due_at)
+        with translated():
+            try:
+                RuleItem(rule.id).update(
+                    actions=[
+                        RuleItem.status.set(dump(bare(status))),
+                        RuleItem.due_at.remove() if due_at is None else RuleItem.due_at.set(due_at),
+                        RuleItem.revision.set(rule.revision + step),
+                    ],
+                    condition=at_the_revision_read,
+                )
+            except PynamoDBException as error:
+                if condition_failed(error):
+                    raise LostClaimError(rule.id) from error
+                raise
+        kept = replace(status, woken_at=rule.status.woken_at, woken_by=rule.status.woken_by)
+        return replace(rule, status=kept, revision=rule.revision + step)
+
+    def _read(self, rule_id: str) -> Rule:
+        try:
+            return from_item(RuleItem.get(rule_id, consistent_read=True))
+        except RuleItem.DoesNotExist:
+            raise NotFoundError("rule", rule_id) from None

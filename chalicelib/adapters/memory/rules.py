@@ -1,0 +1,183 @@
+"""Rules in memory: what people change, and what reconcile, wakes and overrides write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.memory.paging import page
+from chalicelib.domain.claims import MAX_CLAIMS, SHARED_HTTP, owned, shared_ports
+from chalicelib.domain.errors import (
+    AlreadyClaimedError,
+    ConflictError,
+    LostClaimError,
+    NotFoundError,
+    TooLargeError,
+    VersionMismatchError,
+)
+from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
+from chalicelib.ports import DueRule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.adapters.memory.proxies import MemoryProxyStore
+    from chalicelib.domain.resources import ResourceRef
+    from chalicelib.domain.rules import Claim, Override, Rule, RuleSpec, RuleStatus
+    from chalicelib.ports import Clock, Idempotency, Page
+
+
+class MemoryRules:
+    """Implements RuleRepository and RuleStatusStore over one dictionary."""
+
+    def __init__(self, proxies: MemoryProxyStore, clock: Clock) -> None:
+        self._proxies = proxies
+        self._clock = clock
+        self._rules: dict[str, Rule] = {}
+        self._owners: dict[str, str] = {}
+        self._answers: dict[str, tuple[str, str]] = {}
+
+    # RuleRepository
+
+    def create(self, rule: Rule, compact: str | None, idempotency: Idempotency | None = None) -> Rule:
+        if idempotency is not None and (known := self._answers.get(idempotency.key)) is not None:
+            fingerprint, rule_id = known
+            if fingerprint != idempotency.fingerprint:
+                raise ConflictError("This Idempotency-Key was used for another request.")
+            return self.get(rule_id)
+        self._check_room(rule.spec)
+        self._take(rule.id, rule.spec)
+        self._rules[rule.id] = rule
+        self._publish(rule, compact)
+        if idempotency is not None:
+            self._answers[idempotency.key] = (idempotency.fingerprint, rule.id)
+        return rule
+
+    def get(self, rule_id: str) -> Rule:
+        try:
+            return self._rules[rule_id]
+        except KeyError:
+            raise NotFoundError("rule", rule_id) from None
+
+    def get_many(self, rule_ids: Sequence[str]) -> dict[str, Rule]:
+        return {id_: self._rules[id_] for id_ in rule_ids if id_ in self._rules}
+
+    def list(self, limit: int, cursor: str | None = None) -> Page[Rule]:
+        return page([self._rules[id_] for id_ in sorted(self._rules)], limit, cursor)
+
+    def replace(self, before: Rule, after: Rule, compact: str | None) -> Rule:
+        stored = self._at_version(before)
+        if after.spec.load_balancer_id != stored.spec.load_balancer_id:
+            self._check_room(after.spec)
+        self._take(stored.id, after.spec)
+        self._give_back(stored, owned(after.spec))
+        if stored.spec.load_balancer_id is not None and stored.spec.load_balancer_id != after.spec.load_balancer_id:
+            self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
+        now = self._clock.now()
+        new = replace(
+            stored,
+            spec=after.spec,
+            status=replace(stored.status, due_at=now),
+            version=stored.version + 1,
+            revision=stored.revision + 1,
+            updated_at=now,
+        )
+        self._rules[new.id] = new
+        self._publish(new, compact)
+        return new
+
+    def delete(self, rule: Rule) -> None:
+        stored = self._at_version(rule)
+        self._give_back(stored, ())
+        del self._rules[stored.id]
+        if stored.spec.load_balancer_id is not None:
+            self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
+
+    def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
+        keys = {ref: f"resource#{ref.kind}#{ref.region}#{ref.id}" for ref in refs}
+        return {ref: self._owners[key] for ref, key in keys.items() if key in self._owners}
+
+    # RuleStatusStore
+
+    def due(self, now: datetime, limit: int, cursor: str | None = None) -> Page[DueRule]:
+        ready = [
+            DueRule(rule.id, rule.status.due_at, rule.spec.kind, rule.spec.region)
+            for rule in self._rules.values()
+            if rule.status.due_at is not None and rule.status.due_at <= now
+        ]
+        return page(sorted(ready, key=lambda rule: (rule.due_at, rule.id)), limit, cursor)
+
+    def claim(self, rule: Rule, claim: Claim, status: RuleStatus) -> Rule:
+        stored = self._at_revision(rule)
+        if stored.status.claim is not None and stored.status.claim.live(self._clock.now()):
+            raise LostClaimError(rule.id)
+        return self._write(stored, replace(status, claim=claim, due_at=claim.lease_until))
+
+    def record(self, rule: Rule, status: RuleStatus) -> Rule:
+        stored = self._at_revision(rule)
+        bare = {"due_at": None, "seen": ()}
+        new = replace(status, claim=None)
+        same = replace(stored.status, **bare) == replace(new, **bare)  # type: ignore[arg-type]
+        return self._write(stored, new, step=0 if same else 1)
+
+    def wake(self, rule_id: str, at: datetime, cause: str, not_after: datetime) -> Rule:
+        rule = self.get(rule_id)
+        if rule.status.woken_at is not None and rule.status.woken_at >= not_after:
+            return rule
+        due_at = min(at, rule.status.due_at or at)
+        return self._write(rule, replace(rule.status, woken_at=at, woken_by=cause, due_at=due_at))
+
+    def set_override(self, rule: Rule, override: Override | None, due_at: datetime) -> Rule:
+        stored = self._at_revision(rule)
+        return self._write(stored, replace(stored.status, override=override, due_at=due_at))
+
+    def make_due(self, rule_ids: Sequence[str], at: datetime) -> None:
+        for rule in self.get_many(rule_ids).values():
+            if rule.status.due_at is None or rule.status.due_at > at:
+                self._write(rule, replace(rule.status, due_at=at), step=0)
+
+    # Below both
+
+    def _write(self, stored: Rule, status: RuleStatus, step: int = 1) -> Rule:
+        new = replace(stored, status=status, revision=stored.revision + step)
+        self._rules[new.id] = new
+        return new
+
+    def _at_revision(self, rule: Rule) -> Rule:
+        stored = self._rules.get(rule.id)
+        if stored is None or stored.revision != rule.revision:
+            raise LostClaimError(rule.id)
+        return stored
+
+    def _at_version(self, rule: Rule) -> Rule:
+        stored = self.get(rule.id)
+        if stored.version != rule.version:
+            raise VersionMismatchError(f"Rule {rule.id} is at version {stored.version}, not {rule.version}.")
+        return stored
+
+    def _take(self, rule_id: str, spec: RuleSpec) -> None:
+        things = owned(spec)
+        shared = shared_ports(spec)
+        if len(things) + len(shared) > MAX_CLAIMS:
+            count = len(things) + len(shared)
+            raise TooLargeError(f"Hosts, listen ports and resources together are {count}; at most {MAX_CLAIMS} a rule.")
+        taken = {t.words: self._owners[t.key] for t in things if self._owners.get(t.key, rule_id) != rule_id}
+        taken |= {t.words: self._owners[t.key] for t in shared if self._owners.get(t.key, SHARED_HTTP) != SHARED_HTTP}
+        if taken:
+            raise AlreadyClaimedError(taken)
+        self._owners |= {t.key: rule_id for t in things} | {t.key: SHARED_HTTP for t in shared}
+
+    def _give_back(self, stored: Rule, kept: Sequence[object]) -> None:
+        for thing in owned(stored.spec):
+            if thing not in kept and self._owners.get(thing.key) == stored.id:
+                del self._owners[thing.key]
+
+    def _check_room(self, spec: RuleSpec) -> None:
+        balancer = spec.load_balancer_id
+        if balancer is not None and self._proxies.count(balancer) >= MAX_RULES_PER_PROXY:
+            raise TooLargeError(f"A proxy carries at most {MAX_RULES_PER_PROXY} rules.")
+
+    def _publish(self, rule: Rule, compact: str | None) -> None:
+        if rule.spec.load_balancer_id is not None and compact is not None:
+            self._proxies.put_rule(rule.spec.load_balancer_id, rule.id, compact)

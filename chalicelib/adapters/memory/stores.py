@@ -1,0 +1,175 @@
+"""The smaller stores in memory, and all of them together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.memory.paging import page
+from chalicelib.adapters.memory.proxies import MemoryProxyStore
+from chalicelib.adapters.memory.rules import MemoryRules
+from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
+from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.domain.access import ApiKey
+    from chalicelib.domain.events import Event
+    from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.ports import Clock, Idempotency, Page
+
+KEPT = timedelta(days=90)
+
+
+class MemoryActivity:
+    """Implements ActivityStore."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last: dict[str, dict[str, datetime]] = defaultdict(dict)
+        self._health: dict[str, dict[str, Health]] = defaultdict(dict)
+        self._totals: dict[str, dict[tuple[str, str], Total]] = defaultdict(dict)
+        self._stored: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+
+    def seen(self, rule_id: str, activity: LastActivity) -> None:
+        known = self._last[rule_id]
+        known[activity.source] = max(known.get(activity.source, activity.at), activity.at)
+
+    def add_totals(self, totals: Sequence[Total]) -> None:
+        for total in totals:
+            known = self._totals[total.rule_id]
+            key = (total.minute, total.source)
+            known[key] = known[key].larger(total) if key in known else total
+
+    def count_stored(self, load_balancer_id: str, member: str, seq: int, summaries: frozenset[str]) -> int:
+        stored = self._stored[load_balancer_id, member, seq]
+        stored |= summaries
+        return len(stored)
+
+    def put_health(self, rule_id: str, health: Health) -> None:
+        known = self._health[rule_id].get(health.member)
+        if known is None or known.at <= health.at:
+            self._health[rule_id][health.member] = health
+
+    def facts(self, rule_id: str) -> ActivityFacts:
+        last = tuple(LastActivity(source, at) for source, at in self._last.get(rule_id, {}).items())
+        return ActivityFacts(last, tuple(self._health.get(rule_id, {}).values()))
+
+    def history(self, rule_id: str, start: datetime, end: datetime) -> Sequence[Total]:
+        oldest = max(start, self._clock.now() - KEPT)
+        first, last = (at.strftime("%Y-%m-%dT%H:%M") for at in (oldest, end))
+        found = [total for (minute, _), total in self._totals.get(rule_id, {}).items() if first <= minute < last]
+        return sorted(found, key=lambda total: (total.minute, total.source))
+
+
+class MemoryBalancers:
+    """Implements LoadBalancerRepository."""
+
+    def __init__(self, proxies: MemoryProxyStore) -> None:
+        self._proxies = proxies
+        self._balancers: dict[str, LoadBalancer] = {}
+        self._answers: dict[str, tuple[str, str]] = {}
+
+    def create(self, balancer: LoadBalancer, idempotency: Idempotency | None = None) -> LoadBalancer:
+        if idempotency is not None and (known := self._answers.get(idempotency.key)) is not None:
+            fingerprint, id_ = known
+            if fingerprint != idempotency.fingerprint:
+                raise ConflictError("This Idempotency-Key was used for another request.")
+            return self.get(id_)
+        self._balancers[balancer.id] = balancer
+        self._proxies.open(balancer.id)
+        if idempotency is not None:
+            self._answers[idempotency.key] = (idempotency.fingerprint, balancer.id)
+        return balancer
+
+    def get(self, load_balancer_id: str) -> LoadBalancer:
+        try:
+            return self._balancers[load_balancer_id]
+        except KeyError:
+            raise NotFoundError("load balancer", load_balancer_id) from None
+
+    def list(self, limit: int, cursor: str | None = None) -> Page[LoadBalancer]:
+        return page([self._balancers[id_] for id_ in sorted(self._balancers)], limit, cursor)
+
+    def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
+        self._at_version(before)
+        new = replace(after, version=before.version + 1)
+        self._balancers[new.id] = new
+        return new
+
+    def delete(self, balancer: LoadBalancer) -> None:
+        self._at_version(balancer)
+        if count := self._proxies.count(balancer.id):
+            raise ConflictError(f"{count} rules are still on load balancer {balancer.id}; delete them first.")
+        del self._balancers[balancer.id]
+        self._proxies.close(balancer.id)
+
+    def _at_version(self, balancer: LoadBalancer) -> None:
+        stored = self.get(balancer.id)
+        if stored.version != balancer.version:
+            raise VersionMismatchError(f"It is at version {stored.version}, not {balancer.version}.")
+
+
+class MemoryKeys:
+    """Implements ApiKeyRepository."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, ApiKey] = {}
+
+    def create(self, key: ApiKey) -> None:
+        self._keys[key.id] = key
+
+    def get(self, key_id: str) -> ApiKey:
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            raise NotFoundError("API key", key_id) from None
+
+    def list(self, limit: int, cursor: str | None = None) -> Page[ApiKey]:
+        return page([self._keys[id_] for id_ in sorted(self._keys)], limit, cursor)
+
+    def delete(self, key_id: str) -> None:
+        self.get(key_id)
+        del self._keys[key_id]
+
+
+class MemoryEvents:
+    """Implements EventLog."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._events: dict[str, Event] = {}
+
+    def append(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._events.setdefault(event.id, event)
+
+    def of_rule(
+        self, rule_id: str, start: datetime, end: datetime, limit: int, cursor: str | None = None
+    ) -> Page[Event]:
+        return page([event for event in self._between(start, end) if event.subject == rule_id], limit, cursor)
+
+    def all(self, start: datetime, end: datetime, limit: int, cursor: str | None = None) -> Page[Event]:
+        return page(self._between(start, end), limit, cursor)
+
+    def _between(self, start: datetime, end: datetime) -> list[Event]:
+        oldest = max(start, self._clock.now() - KEPT)
+        found = [event for event in self._events.values() if oldest <= event.at < end]
+        return sorted(found, key=lambda event: (event.at, event.id), reverse=True)
+
+
+class MemoryStores:
+    """Every store, one beside the other: the attributes have the names that the use cases' constructors take."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.proxies = MemoryProxyStore(clock)
+        self.rules = MemoryRules(self.proxies, clock)
+        self.status = self.rules
+        self.activity = MemoryActivity(clock)
+        self.balancers = MemoryBalancers(self.proxies)
+        self.keys = MemoryKeys()
+        self.events = MemoryEvents(clock)

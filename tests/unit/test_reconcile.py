@@ -1,0 +1,414 @@
+"""The main job, in memory and in virtual time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.errors import CloudError, ConflictError, LostClaimError, ThrottledError
+from chalicelib.domain.resources import Protection, ResourceKind, ResourceState
+from chalicelib.domain.rules import RuleState
+from chalicelib.ports import ReconcileRequest
+from tests.builders import make_rule
+from tests.unit.world import BEAT, IDLE, World
+
+SECONDS = timedelta(seconds=1)
+MINUTES = timedelta(minutes=1)
+
+
+def up_world(**spec) -> World:
+    world = World(**spec)
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.pass_time(MINUTES)
+    assert world.state is RuleState.UP
+    return world
+
+
+def test_a_rule_that_nobody_uses_stays_down():
+    world = World()
+    world.pass_time(30 * MINUTES)
+    assert world.state is RuleState.DOWN
+    assert world.starts() == []
+
+
+def test_a_wake_starts_it_and_it_is_up_when_it_runs_and_accepts():
+    world = World()
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.work()
+    assert world.state is RuleState.STARTING
+    world.pass_time(10 * SECONDS)
+    assert world.instance.state is ResourceState.PENDING
+    assert world.state is RuleState.STARTING
+    world.pass_time(30 * SECONDS)
+    assert world.state is RuleState.UP
+    assert len(world.starts()) == 1
+
+
+def test_a_burst_of_wakes_costs_one_start_and_one_message():
+    world = World()
+    for _ in range(1000):
+        world.wake()
+    assert world.queue.sent == 1
+    world.work()
+    assert len(world.starts()) == 1
+
+
+def test_it_stops_after_the_idle_time_and_the_evidence_for_it_and_not_before():
+    world = up_world()
+    world.agent.use()
+    used_at = world.clock.now()
+    world.pass_time(20 * MINUTES)
+    assert world.state is RuleState.DOWN
+    (stopped_at,) = world.stops()
+    assert stopped_at >= used_at + IDLE
+    assert stopped_at <= used_at + IDLE + 2 * MINUTES
+
+
+def test_it_diverts_before_it_stops_and_the_evidence_covers_time_after_the_diversion():
+    world = up_world()
+    diverted_at = None
+    while not world.stops():
+        world.pass_time(5 * SECONDS)
+        if diverted_at is None and world.agent.diverts():
+            diverted_at = world.clock.now()
+    (source,) = world.stores.proxies.sources("lb_1")
+    assert diverted_at is not None
+    assert source.span.end >= diverted_at
+
+
+def test_use_during_the_diversion_cancels_the_stop():
+    world = up_world()
+    while not world.agent.diverts():
+        world.pass_time(5 * SECONDS, step=SECONDS)
+    world.wake()
+    world.pass_time(2 * MINUTES)
+    assert world.stops() == []
+    assert world.state is RuleState.UP
+    assert not world.agent.diverts()
+
+
+def test_a_wake_while_aws_is_stopping_starts_again_as_soon_as_aws_allows():
+    world = up_world()
+    while not world.stops():
+        world.pass_time(5 * SECONDS)
+    assert world.instance.state is ResourceState.STOPPING
+    world.wake()
+    world.pass_time(2 * MINUTES)
+    assert world.state is RuleState.UP
+    assert len(world.starts()) == 2
+
+
+def test_a_proxy_that_falls_silent_keeps_the_rule_up_and_says_blind():
+    world = up_world()
+    world.agent.mute = True
+    world.pass_time(60 * MINUTES)
+    assert world.stops() == []
+    explanation = world.explain.run("ru_1")
+    assert explanation.decision.reason is Reason.BLIND
+    assert "i-proxy has proven nothing for 3" in explanation.decision.words
+    assert world.rule.status.reason is Reason.BLIND
+
+
+def test_a_rule_without_any_source_is_never_stopped_by_idleness():
+    world = World(load_balancer_id=None, http=(), tcp=())
+    world.cloud.start_by_hand(world.ref)
+    world.pass_time(60 * MINUTES)
+    assert world.stops() == []
+    assert world.rule.status.reason is Reason.NO_SOURCE
+
+
+def test_a_lost_heartbeat_keeps_the_watermark_before_the_hole_until_the_agent_sends_it_again():
+    world = up_world()
+    lost = world.agent.seq + 1
+    world.agent.lose.add(lost)
+    (before,) = world.stores.proxies.sources("lb_1")
+    world.agent.through = before.span.end
+    world.clock.advance(BEAT)
+    world.agent.beat()
+    world.clock.advance(BEAT)
+    world.agent.beat()
+    (after,) = world.stores.proxies.sources("lb_1")
+    assert after.span == before.span
+    assert world.stores.proxies.poll("lb_1").resend_from == {"i-proxy": before.span.end}
+    assert world.stops() == []
+    world.agent.poll()
+    (mended,) = world.stores.proxies.sources("lb_1")
+    assert mended.span.end == world.clock.now()
+    assert world.stores.proxies.poll("lb_1").resend_from == {}
+
+
+def test_activity_in_a_lost_heartbeat_is_not_forgotten():
+    world = up_world()
+    world.pass_time(IDLE - 30 * SECONDS)
+    world.agent.lose.add(world.agent.seq + 1)
+    world.agent.use()
+    used_at = world.clock.now()
+    world.pass_time(30 * MINUTES)
+    assert world.stops()[0] >= used_at + IDLE
+
+
+def test_a_member_whose_clock_runs_an_hour_fast_proves_nothing_beyond_now():
+    world = up_world()
+    world.agent.skew = timedelta(hours=1)
+    world.pass_time(60 * MINUTES)
+    assert world.stops() == []
+    assert world.rule.status.reason is Reason.BLIND
+    kinds = {event.kind for event in world.stores.events.all(world.rule.created_at, world.clock.now(), 1000).items}
+    assert "clock_skew" in kinds
+
+
+def test_two_reconciles_at_once_send_one_stop_and_no_error():
+    world = up_world()
+    while not world.agent.diverts():
+        world.pass_time(5 * SECONDS, step=SECONDS)
+    world.clock.advance(2 * SECONDS)
+    world.agent.beat()
+    rule = world.rule
+    resources = world.worker.observer.resources([rule])
+    world.worker.reconcile(rule, resources)
+    with pytest.raises(LostClaimError):
+        world.worker.reconcile(rule, resources)
+    assert len(world.stops()) == 1
+    kinds = {event.kind for event in world.stores.events.all(rule.created_at, world.clock.now(), 1000).items}
+    assert not {kind for kind in kinds if "refused" in kind or "failed" in kind}
+
+
+def test_a_wake_between_observation_and_stop_wins():
+    world = up_world()
+    while not world.agent.diverts():
+        world.pass_time(5 * SECONDS, step=SECONDS)
+    world.clock.advance(2 * SECONDS)
+    world.agent.beat()
+    rule = world.rule
+    resources = world.worker.observer.resources([rule])
+    world.wake()
+    with pytest.raises(LostClaimError):
+        world.worker.reconcile(rule, resources)
+    assert world.stops() == []
+
+
+def test_a_worker_that_dies_between_stop_and_record_is_taken_over():
+    world = up_world()
+    while not world.agent.diverts():
+        world.pass_time(5 * SECONDS, step=SECONDS)
+    world.clock.advance(2 * SECONDS)
+    world.agent.beat()
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    rule, record = world.rule, world.stores.rules.record
+    world.stores.rules.record = die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        world.worker.reconcile(rule, world.worker.observer.resources([rule]))
+    world.stores.rules.record = record  # type: ignore[method-assign]
+    assert len(world.stops()) == 1
+    assert world.rule.status.claim is not None
+    world.pass_time(5 * MINUTES)
+    assert world.state is RuleState.DOWN
+    assert world.rule.status.claim is None
+    assert len(world.stops()) == 1
+
+
+def test_a_wake_while_a_stop_is_being_carried_out_is_not_lost():
+    world = up_world()
+    while not world.agent.diverts():
+        world.pass_time(5 * SECONDS, step=SECONDS)
+    world.clock.advance(6 * SECONDS)
+    world.agent.beat()
+    stop = world.cloud.stop
+
+    def stop_while_somebody_comes(refs):
+        outcomes = stop(refs)
+        world.clock.advance(SECONDS)
+        world.wake()
+        return outcomes
+
+    world.cloud.stop = stop_while_somebody_comes  # type: ignore[method-assign]
+    rule = world.rule
+    world.worker.reconcile(rule, world.worker.observer.resources([rule]))
+    world.cloud.stop = stop  # type: ignore[method-assign]
+    assert len(world.stops()) == 1
+    assert world.rule.status.due_at == world.clock.now()
+    world.pass_time(2 * MINUTES)
+    assert world.state is RuleState.UP
+
+
+def test_a_start_that_aws_accepts_and_that_falls_back_is_failed_with_awss_own_reason_and_retried():
+    world = World()
+    world.instance.falls_back = "Client.InternalError: Client error on launch"
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.pass_time(30 * SECONDS)
+    assert world.state is RuleState.FAILED
+    assert "Client.InternalError" in (world.rule.status.detail or "")
+    world.pass_time(3 * MINUTES)
+    assert world.state is RuleState.UP
+    assert len(world.starts()) == 2
+
+
+def test_refused_starts_back_off():
+    world = World()
+    world.instance.refuse_start.extend([("InsufficientInstanceCapacity", "No capacity")] * 100)
+    for _ in range(60):
+        world.wake()
+        world.pass_time(MINUTES)
+    assert world.state is RuleState.FAILED
+    assert "InsufficientInstanceCapacity" in (world.rule.status.detail or "")
+    assert world.cloud.calls["start"] <= 8
+
+
+def test_a_protected_resource_is_never_stopped_whatever_the_rule_says():
+    world = up_world()
+    world.instance.protections = (Protection.AUTO_SCALING,)
+    world.pass_time(30 * MINUTES)
+    assert world.stops() == []
+    assert world.rule.status.reason is Reason.PROTECTED
+    world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
+    world.pass_time(5 * MINUTES)
+    assert world.stops() == []
+
+
+def test_dry_run_decides_and_records_but_never_acts():
+    world = World(dry_run=True)
+    world.cloud.start_by_hand(world.ref)
+    world.pass_time(30 * MINUTES)
+    assert world.cloud.journal == []
+    assert "Dry run: it would drain i-00000001" in (world.rule.status.detail or "")
+
+
+def test_a_disabled_rule_is_left_alone():
+    world = World(enabled=False)
+    world.cloud.start_by_hand(world.ref)
+    world.pass_time(30 * MINUTES)
+    assert world.cloud.journal == []
+    assert world.rule.status.reason is Reason.DISABLED
+
+
+def test_a_warm_up_keeps_it_up_until_it_expires():
+    world = World()
+    world.overrides.warm_up("ru_1", minutes=30, by="ak_1", reason="demo")
+    world.pass_time(29 * MINUTES)
+    assert world.state is RuleState.UP
+    assert world.stops() == []
+    world.pass_time(15 * MINUTES)
+    assert world.state is RuleState.DOWN
+
+
+def test_a_cool_down_of_a_rule_in_use_is_refused_without_force():
+    world = up_world()
+    with pytest.raises(ConflictError, match="In use: traffic 203"):
+        world.overrides.cool_down("ru_1", minutes=30, force=False, propagate=False, by="ak_1", reason=None)
+    world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
+    world.work()
+    assert len(world.stops()) == 1
+
+
+def test_what_is_cooled_down_is_not_started_by_traffic_and_the_proxy_is_told():
+    world = up_world()
+    world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
+    world.pass_time(2 * MINUTES)
+    (state,) = world.stores.proxies.states("lb_1", world.clock.now())
+    assert '"startable": false' in state
+    world.wake()
+    world.pass_time(5 * MINUTES)
+    assert world.state is RuleState.DOWN
+    world.overrides.release("ru_1", by="ak_1")
+    assert world.stores.proxies.states("lb_1", world.clock.now()) == ()
+    world.wake()
+    world.pass_time(2 * MINUTES)
+    assert world.state is RuleState.UP
+
+
+def test_what_somebody_stops_by_hand_stays_down_until_it_is_used_again():
+    world = up_world()
+    world.cloud.stop_by_hand(world.ref)
+    world.pass_time(5 * MINUTES)
+    assert world.state is RuleState.DOWN
+    assert world.starts() == world.starts()[:1]
+    world.wake()
+    world.pass_time(2 * MINUTES)
+    assert world.state is RuleState.UP
+
+
+def test_a_rule_that_raises_is_sent_again_alone_and_does_not_harm_the_others():
+    world = World()
+    world.cloud.add("i-00000009")
+    world.stores.rules.create(make_rule("ru_9", idle=IDLE, resource_ids=("i-00000009",), http=()), "{}")
+    world.pass_time(10 * SECONDS)
+    facts = world.stores.activity.facts
+
+    def broken_for_one(rule_id: str):
+        if rule_id == "ru_1":
+            raise CloudError("InternalServerError", "DynamoDB has a bad day", retryable=True)
+        return facts(rule_id)
+
+    world.stores.activity.facts = broken_for_one  # type: ignore[method-assign]
+    now = world.clock.now()
+    for rule_id in ("ru_1", "ru_9"):
+        world.stores.rules.wake(rule_id, now, "test", now)
+    world.worker.run(ReconcileRequest(ResourceKind.EC2, "us-east-1", ("ru_1", "ru_9"), now + MINUTES, "test"))
+    assert world.stores.rules.get("ru_9").status.state is RuleState.STARTING
+    again = [request for _, request in world.queue.waiting if "ru_1" in request.rule_ids]
+    assert [(request.rule_ids, request.attempt) for request in again] == [(("ru_1",), 1)]
+    world.clock.advance(MINUTES)
+    with pytest.raises(CloudError):
+        world.worker.run(replace(again[0], attempt=3, expires_at=world.clock.now() + MINUTES))
+    world.stores.activity.facts = facts  # type: ignore[method-assign]
+    world.pass_time(2 * MINUTES)
+    assert world.state is RuleState.UP
+
+
+def test_an_expired_request_is_dropped():
+    world = World()
+    request = ReconcileRequest(ResourceKind.EC2, "us-east-1", ("ru_1",), world.clock.now(), "tick")
+    world.worker.run(request)
+    assert world.cloud.calls["describe"] == 0
+
+
+def test_an_aws_call_that_raises_leaves_no_claim_behind_and_is_retried():
+    world = World()
+    world.cloud.fail_next["start"].append(ThrottledError("RequestLimitExceeded", "Slow down"))
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.work()
+    assert world.state is RuleState.FAILED
+    assert world.rule.status.claim is None
+    assert "RequestLimitExceeded" in (world.rule.status.detail or "")
+    world.pass_time(3 * MINUTES)
+    assert world.state is RuleState.UP
+
+
+def test_terminated_resources_are_reported_and_nothing_is_started():
+    world = up_world()
+    world.cloud.terminate(world.ref)
+    world.pass_time(5 * MINUTES)
+    assert world.state is RuleState.FAILED
+    assert world.rule.status.reason is Reason.RESOURCES_GONE
+    assert len(world.starts()) == 1
+
+
+def test_a_look_that_changes_nothing_writes_no_event():
+    world = up_world()
+    before = len(world.stores.events.all(world.rule.created_at, world.clock.now(), 1000).items)
+    for _ in range(6):
+        world.agent.use()
+        world.pass_time(20 * SECONDS)
+    after = len(world.stores.events.all(world.rule.created_at, world.clock.now(), 1000).items)
+    assert after == before
+
+
+def test_a_decision_carries_reason_evidence_and_when_to_look_again():
+    world = up_world()
+    decision = world.explain.run("ru_1").decision
+    assert decision.action is Action.NOTHING
+    assert decision.until > world.clock.now()
+    assert {row.source for row in decision.evidence} >= {"ec2 i-00000001", "proxy i-proxy"}

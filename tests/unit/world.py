@@ -1,0 +1,188 @@
+"""A whole small world in memory: cloud, stores, queue, one proxy whose agent behaves (or not), and the worker."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
+from chalicelib.adapters.memory.cloud import FakeCloud
+from chalicelib.adapters.memory.queue import MemoryQueue
+from chalicelib.adapters.memory.stores import MemoryStores
+from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.usecases.explain import Explain
+from chalicelib.usecases.ingest_activity import Ingest, LogLine
+from chalicelib.usecases.overrides import Overrides
+from chalicelib.usecases.proxy_config import ProxyConfig, ProxyReport, RuleHealth
+from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.tick import Tick
+from chalicelib.usecases.warm_up import WakeCause, WarmUp
+from tests.builders import make_balancer, make_rule
+
+if TYPE_CHECKING:
+    import random
+
+    from chalicelib.domain.resources import ResourceRef
+    from chalicelib.domain.rules import Rule, RuleState
+
+BEAT = timedelta(seconds=10)
+IDLE = timedelta(minutes=5)
+
+
+def stamp(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+class World:
+    """One rule `ru_1` with one instance behind one proxy `lb_1` with one member `i-proxy`."""
+
+    def __init__(self, chaos: random.Random | None = None, **spec: Any) -> None:
+        self.clock = VirtualClock()
+        self.ids = SequentialIds()
+        self.cloud = FakeCloud(self.clock)
+        self.stores = MemoryStores(self.clock)
+        self.queue = MemoryQueue(self.clock, chaos)
+        s = self.stores
+        self.computes = {ResourceKind.EC2: self.cloud}
+        self.worker = Reconciler(
+            s.rules, s.status, s.activity, s.proxies, self.computes, s.events, self.queue, self.clock, self.ids
+        )
+        self.tick = Tick(s.status, self.queue, self.clock)
+        self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
+        self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
+        self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
+        self.config = ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
+        self.explain = Explain(s.rules, s.activity, s.proxies, self.computes, self.clock)
+        s.balancers.create(make_balancer())
+        self.ref: ResourceRef = self.cloud.add("i-00000001")
+        self.cloud.add("i-proxy", state=ResourceState.RUNNING)
+        rule = make_rule(idle=IDLE, **spec)
+        compact = compact_rule(rule.id, rule.spec, ["10.0.0.1"]) if rule.spec.load_balancer_id else None
+        s.rules.create(rule, compact)
+        self.agent = Agent(self)
+        self.raised: list[Exception] = []
+
+    @property
+    def rule(self) -> Rule:
+        return self.stores.rules.get("ru_1")
+
+    @property
+    def state(self) -> RuleState:
+        return self.rule.status.state
+
+    @property
+    def instance(self) -> Any:
+        return self.cloud.instances[self.ref]
+
+    def stops(self) -> list[datetime]:
+        return [at for at, what, _ in self.cloud.journal if what == "stop"]
+
+    def starts(self) -> list[datetime]:
+        return [at for at, what, _ in self.cloud.journal if what == "start"]
+
+    def work(self) -> None:
+        """The worker takes what the queue has now."""
+        for _ in range(20):
+            if not self.queue.deliver(self.worker.run):
+                return
+
+    def pass_time(self, total: timedelta, step: timedelta = timedelta(seconds=5)) -> None:
+        """Live: the agent beats, polls and reports, the tick ticks, the worker works."""
+        end = self.clock.now() + total
+        last_tick = self.clock.now() - timedelta(minutes=1)
+        while self.clock.now() < end:
+            self.clock.advance(step)
+            self.agent.live()
+            if self.clock.now() - last_tick >= timedelta(minutes=1):
+                self.tick.run()
+                last_tick = self.clock.now()
+            self.work()
+
+    def wake(self) -> None:
+        self.warm_up.by_traffic("lb_1", ("ru_1",), WakeCause("http", "203.0.113.7", host="app.example.com"))
+
+
+class Agent:
+    """What the proxy's agent does, as far as the control plane can tell. Switches make it misbehave."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.alive = True
+        self.mute = False
+        self.seq = 0
+        self.through = world.clock.now()
+        self.etag: str | None = None
+        self.pending: dict[str, datetime] = {}
+        self.kept: list[tuple[datetime, list[dict[str, Any]]]] = []
+        self.lose: set[int] = set()
+        self.skew = timedelta(0)
+        self.drains: dict[str, datetime] = {}
+
+    def use(self) -> None:
+        """Bytes pass on a connection that is open."""
+        self.pending["ru_1"] = self.world.clock.now()
+
+    def diverts(self) -> bool:
+        until = self.drains.get("ru_1")
+        return until is not None and until > self.world.clock.now()
+
+    def live(self) -> None:
+        if not self.alive:
+            return
+        self.poll()
+        if self.world.clock.now() - self.through >= BEAT:
+            self.beat()
+
+    def poll(self) -> None:
+        answer = self.world.config.poll("lb_1", "i-proxy", self.etag)
+        now = self.world.clock.now()
+        if answer is not None:
+            self.etag = answer.etag
+            body = json.loads(answer.body)
+            if body["states"] is not None:
+                self.drains = {
+                    item["rule"]: datetime.fromisoformat(item["drain_until"])
+                    for item in body["states"]["items"]
+                    if "drain_until" in item
+                }
+            if body["resend_from"] is not None:
+                start = datetime.fromisoformat(body["resend_from"])
+                for through, lines in list(self.kept):
+                    if through > start:
+                        self.ship(lines)
+        accepts = self.world.instance.state is ResourceState.RUNNING
+        report = ProxyReport("i-proxy", (self.etag or "").strip('"'), now, (), (RuleHealth("ru_1", accepts, now),))
+        self.world.config.report("lb_1", report)
+
+    def beat(self) -> None:
+        now = self.world.clock.now()
+        self.seq += 1
+        common = {"autostop": 1, "proxy": "lb_1", "member": "i-proxy", "seq": self.seq}
+        lines: list[dict[str, Any]] = [
+            common
+            | {"rule": rule, "minute": now.strftime("%Y-%m-%dT%H:%M"), "last_at": stamp(at + self.skew), "requests": 1}
+            for rule, at in self.pending.items()
+        ]
+        self.pending = {}
+        lines.append(
+            common
+            | {
+                "observed_from": stamp(self.through + self.skew),
+                "observed_through": stamp(now + self.skew),
+                "summaries": len(lines),
+                "config": (self.etag or "").strip('"'),
+            }
+        )
+        self.through = now
+        self.kept.append((now, lines))
+        if self.seq not in self.lose:
+            self.ship(lines)
+
+    def ship(self, lines: list[dict[str, Any]]) -> None:
+        if self.mute:
+            return
+        now = self.world.clock.now()
+        batch = [LogLine(f"{self.seq}-{n}", "lb_1/i-proxy", now, json.dumps(line)) for n, line in enumerate(lines)]
+        self.world.ingest.run(batch)
