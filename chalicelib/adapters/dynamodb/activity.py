@@ -1,0 +1,121 @@
+"""Activity per rule. What decides is max-merged by conditional updates: exact under any delivery."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pynamodb.exceptions import PynamoDBException
+
+from chalicelib.adapters.dynamodb.errors import condition_failed, translated
+from chalicelib.adapters.dynamodb.models import ActivityItem
+from chalicelib.adapters.dynamodb.times import from_micros, micros
+from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.ports import Clock
+
+TOTALS_KEPT = timedelta(days=90)
+PIECES_KEPT = timedelta(hours=6)
+_FIGURES = ("requests", "connections", "open", "bytes_in", "bytes_out")
+
+
+class DynamoActivity:
+    """Implements ActivityStore."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def seen(self, rule_id: str, activity: LastActivity) -> None:
+        at = micros(activity.at)
+        older = ActivityItem.at.does_not_exist() | (ActivityItem.at < at)
+        with translated():
+            try:
+                ActivityItem(rule_id, f"fact#last#{activity.source}").update(
+                    actions=[ActivityItem.at.set(at)], condition=older
+                )
+            except PynamoDBException as error:
+                if not condition_failed(error):
+                    raise
+
+    def add_totals(self, totals: Sequence[Total]) -> None:
+        for total in totals:
+            self._add(total)
+
+    def count_stored(self, load_balancer_id: str, member: str, seq: int, summaries: frozenset[str]) -> int:
+        item = ActivityItem(f"seq#{load_balancer_id}", f"{member}#{seq}")
+        with translated():
+            if not summaries:
+                try:
+                    item = ActivityItem.get(item.rule_id, item.part, consistent_read=True)
+                except ActivityItem.DoesNotExist:
+                    return 0
+            else:
+                expires = self._clock.now() + PIECES_KEPT
+                item.update(actions=[ActivityItem.stored.add(set(summaries)), ActivityItem.expires.set(expires)])
+            return len(item.stored or ())
+
+    def put_health(self, rule_id: str, health: Health) -> None:
+        at = micros(health.at)
+        older = ActivityItem.at.does_not_exist() | (ActivityItem.at <= at)
+        status = (
+            ActivityItem.http_status.remove() if health.status is None else ActivityItem.http_status.set(health.status)
+        )
+        with translated():
+            try:
+                ActivityItem(rule_id, f"fact#health#{health.member}").update(
+                    actions=[ActivityItem.at.set(at), ActivityItem.accepts.set(int(health.accepts)), status],
+                    condition=older,
+                )
+            except PynamoDBException as error:
+                if not condition_failed(error):
+                    raise
+
+    def facts(self, rule_id: str) -> ActivityFacts:
+        last, health = [], []
+        with translated():
+            for item in ActivityItem.query(rule_id, ActivityItem.part.startswith("fact#"), consistent_read=True):
+                _, kind, name = item.part.split("#", 2)
+                at = from_micros(item.at or 0)
+                if kind == "last":
+                    last.append(LastActivity(name, at))
+                else:
+                    status = None if item.http_status is None else int(item.http_status)
+                    health.append(Health(name, bool(item.accepts), at, status))
+        return ActivityFacts(tuple(last), tuple(health))
+
+    def history(self, rule_id: str, start: datetime, end: datetime) -> Sequence[Total]:
+        now = self._clock.now()
+        first, last = (at.strftime("%Y-%m-%dT%H:%M") for at in (start, end))
+        between = ActivityItem.part.between(f"total#{first}", f"total#{last}")
+        with translated():
+            found = [item for item in ActivityItem.query(rule_id, between) if not item.expires or item.expires > now]
+        return [self._total(item) for item in found]
+
+    def _total(self, item: ActivityItem) -> Total:
+        _, minute, source = item.part.split("#", 2)
+        return Total(item.rule_id, minute, source, *(int(getattr(item, name) or 0) for name in _FIGURES))
+
+    def _add(self, total: Total) -> None:
+        """Write the larger figures; a repetition finds nothing to raise and writes nothing."""
+        key = (total.rule_id, f"total#{total.minute}#{total.source}")
+        expires = self._clock.now() + TOTALS_KEPT
+        figures = {name: getattr(total, name) for name in _FIGURES}
+        with translated():
+            try:
+                ActivityItem(*key, expires=expires, **figures).save(condition=ActivityItem.rule_id.does_not_exist())
+            except PynamoDBException as error:
+                if not condition_failed(error):
+                    raise
+            else:
+                return
+            for name, value in figures.items():
+                attribute = getattr(ActivityItem, name)
+                try:
+                    ActivityItem(*key).update(actions=[attribute.set(value)], condition=attribute < value)
+                except PynamoDBException as error:
+                    if not condition_failed(error):
+                        raise

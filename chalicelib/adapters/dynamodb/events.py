@@ -1,0 +1,90 @@
+"""The history."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.dynamodb.codec import dump, load
+from chalicelib.adapters.dynamodb.cursors import decode, encode
+from chalicelib.adapters.dynamodb.errors import translated
+from chalicelib.adapters.dynamodb.models import EventItem
+from chalicelib.domain.events import Event
+from chalicelib.ports import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from chalicelib.ports import Clock
+
+KEPT = timedelta(days=90)
+_ONE_DAY = timedelta(days=1)
+
+
+class DynamoEvents:
+    """Implements EventLog."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def append(self, events: Sequence[Event]) -> None:
+        with translated(), EventItem.batch_write() as batch:
+            for event in {event.id: event for event in events}.values():
+                batch.save(
+                    EventItem(
+                        event.subject,
+                        _order(event.at, event.id),
+                        day=event.at.astimezone(UTC).strftime("%Y-%m-%d"),
+                        body=dump(event),
+                        expires=event.at + KEPT,
+                    )
+                )
+
+    def of_rule(
+        self, rule_id: str, start: datetime, end: datetime, limit: int, cursor: str | None = None
+    ) -> Page[Event]:
+        between = EventItem.order.between(_order(start), _order(end))
+        with translated():
+            found = EventItem.query(
+                rule_id,
+                between,
+                scan_index_forward=False,
+                limit=limit,
+                last_evaluated_key=decode(cursor, frozenset({"subject", "order"})),
+            )
+            return Page(self._live(found), encode(found.last_evaluated_key))
+
+    def all(self, start: datetime, end: datetime, limit: int, cursor: str | None = None) -> Page[Event]:
+        """Walks back a day at a time; the cursor holds the place in the day that the page ended in."""
+        key = decode(cursor, frozenset({"subject", "order", "day"}))
+        oldest = max(start, self._clock.now() - KEPT)
+        day = min(end, self._clock.now() + _ONE_DAY).astimezone(UTC).date()
+        if key is not None:
+            day = date.fromisoformat(key["day"]["S"])
+        between = EventItem.order.between(_order(oldest), _order(end))
+        events: list[Event] = []
+        while day >= oldest.astimezone(UTC).date():
+            with translated():
+                found = EventItem.by_day.query(
+                    day.isoformat(),
+                    between,
+                    scan_index_forward=False,
+                    limit=limit - len(events),
+                    last_evaluated_key=key,
+                )
+                events += self._live(found)
+                key = found.last_evaluated_key
+            if len(events) >= limit:
+                return Page(tuple(events), encode(key))
+            if key is None:
+                day -= _ONE_DAY
+        return Page(tuple(events))
+
+    def _live(self, found: Iterable[EventItem]) -> tuple[Event, ...]:
+        now = self._clock.now()
+        return tuple(load(Event, item.body) for item in found if item.expires > now)
+
+
+def _order(at: datetime, id_: str = "") -> str:
+    return f"{at.astimezone(UTC).isoformat(timespec='microseconds')}#{id_}"

@@ -1,0 +1,45 @@
+"""Every store of one stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.dynamodb.activity import DynamoActivity
+from chalicelib.adapters.dynamodb.balancers import DynamoBalancers
+from chalicelib.adapters.dynamodb.events import DynamoEvents
+from chalicelib.adapters.dynamodb.keys import DynamoKeys
+from chalicelib.adapters.dynamodb.models import configure
+from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
+from chalicelib.adapters.dynamodb.rules import DynamoRules
+from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
+
+if TYPE_CHECKING:
+    from chalicelib.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoStores:
+    """The attributes have the names that the use cases' constructors take."""
+
+    rules: DynamoRules
+    status: DynamoRuleStatus
+    activity: DynamoActivity
+    proxies: DynamoProxyStore
+    balancers: DynamoBalancers
+    keys: DynamoKeys
+    events: DynamoEvents
+
+
+def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | None = None) -> DynamoStores:
+    """Point the models at the stage's tables; nothing is called, and no client made, before the first use."""
+    configure(prefix, region, endpoint_url)
+    return DynamoStores(
+        DynamoRules(clock),
+        DynamoRuleStatus(clock),
+        DynamoActivity(clock),
+        DynamoProxyStore(clock),
+        DynamoBalancers(clock),
+        DynamoKeys(),
+        DynamoEvents(clock),
+    )
