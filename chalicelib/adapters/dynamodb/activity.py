@@ -92,7 +92,9 @@ class DynamoActivity:
         first, last = (at.strftime("%Y-%m-%dT%H:%M") for at in (start, end))
         between = ActivityItem.part.between(f"total#{first}", f"total#{last}")
         with translated():
-            found = [item for item in ActivityItem.query(rule_id, between) if not item.expires or item.expires > now]
+            found = [
+                item for item in ActivityItem.query(rule_id, between) if item.expires is None or item.expires > now
+            ]
         return [self._total(item) for item in found]
 
     def _total(self, item: ActivityItem) -> Total:

@@ -14,13 +14,14 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from chalicelib.domain import decisions, resources, rules
-from chalicelib.domain.activity import Span
+from chalicelib.domain import access, activity, decisions, events, load_balancers, resources, rules
 
 T = TypeVar("T")
 
-_NAMES = {name: value for module in (decisions, resources, rules) for name, value in vars(module).items()}
-_NAMES |= {"datetime": datetime, "timedelta": timedelta, "Span": Span}
+_MODULES = (access, activity, decisions, events, load_balancers, resources, rules)
+_NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
+_NAMES |= {"datetime": datetime, "timedelta": timedelta}
+"""What type hints under TYPE_CHECKING may name."""
 
 
 def dump(value: object) -> str:
@@ -30,7 +31,8 @@ def dump(value: object) -> str:
 
 def load(kind: type[T], text: str) -> T:
     """The dataclass back from its JSON text."""
-    return _build(kind, json.loads(text))
+    value: T = _build(kind, json.loads(text))
+    return value
 
 
 def _plain(value: object) -> object:
@@ -69,8 +71,8 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401  (it is driven by type 
         return timedelta(seconds=data)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
-    if is_dataclass(kind):
-        hints = _hints(kind)  # type: ignore[arg-type]
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = _hints(kind)
         known = {f.name: _build(hints[f.name], data[f.name]) for f in fields(kind) if f.name in data}
         for f in fields(kind):
             if f.name not in known and f.default is MISSING and f.default_factory is MISSING:

@@ -76,7 +76,7 @@ class DynamoEvents:
                 events += self._live(found)
                 key = found.last_evaluated_key
             if len(events) >= limit:
-                return Page(tuple(events), encode(key))
+                return Page(tuple(events), encode(_key(events[-1])))
             if key is None:
                 day -= _ONE_DAY
         return Page(tuple(events))
@@ -84,6 +84,12 @@ class DynamoEvents:
     def _live(self, found: Iterable[EventItem]) -> tuple[Event, ...]:
         now = self._clock.now()
         return tuple(load(Event, item.body) for item in found if item.expires > now)
+
+
+def _key(event: Event) -> dict[str, dict[str, str]]:
+    """Where a page ends: its last event, also where its day ends there too."""
+    day = event.at.astimezone(UTC).strftime("%Y-%m-%d")
+    return {"subject": {"S": event.subject}, "order": {"S": _order(event.at, event.id)}, "day": {"S": day}}
 
 
 def _order(at: datetime, id_: str = "") -> str:

@@ -23,7 +23,7 @@ class _Meta:
     billing_mode = "PAY_PER_REQUEST"
 
 
-class DueIndex(GlobalSecondaryIndex["RuleItem"]):
+class DueIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-call]
     """Rules by when they are due; `kind` and `region` so that messages can be grouped without another read."""
 
     class Meta:
@@ -117,7 +117,7 @@ class ActivityItem(Model):
     expires = TTLAttribute(null=True)
 
 
-class DayIndex(GlobalSecondaryIndex["EventItem"]):
+class DayIndex(GlobalSecondaryIndex["EventItem"]):  # type: ignore[no-untyped-call]
     """The whole account's events, a day a partition."""
 
     class Meta:
