@@ -1,0 +1,227 @@
+"""Rules as people make, change and delete them. Bad input is refused whole; nothing is half-made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.errors import (
+    AlreadyClaimedError,
+    ConflictError,
+    Fault,
+    InvalidInputError,
+    NotFoundError,
+    VersionMismatchError,
+)
+from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.load_balancers import LoadBalancerKind
+from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.rules import Rule, RuleState, RuleStatus, SeenResource
+from chalicelib.usecases.proxy_states import publish_state
+from chalicelib.usecases.requests import request_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind
+    from chalicelib.domain.rules import RuleSpec
+    from chalicelib.ports import (
+        Clock,
+        Compute,
+        EventLog,
+        Idempotency,
+        Ids,
+        LoadBalancerRepository,
+        Page,
+        ProxyStore,
+        RuleRepository,
+        RuleStatusStore,
+        WorkQueue,
+    )
+
+PORT_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion did: what AWS said to starting what the rule would have left stopped."""
+
+    rule_id: str
+    started: tuple[Outcome, ...]
+
+
+@dataclass(slots=True)
+class ManageRules:
+    """Create, read, replace, delete."""
+
+    rules: RuleRepository
+    status: RuleStatusStore
+    proxies: ProxyStore
+    balancers: LoadBalancerRepository
+    computes: Mapping[ResourceKind, Compute]
+    events: EventLog
+    queue: WorkQueue
+    clock: Clock
+    ids: Ids
+
+    def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
+        """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
+        balancer, observed = self._check(spec)
+        now = self.clock.now()
+        rule_id = self.ids.new("ru")
+        taken: set[int] = set()
+        for _ in range(PORT_TRIES):
+            chosen = self._with_ports(spec, None, balancer, taken)
+            rule = Rule(rule_id, chosen, _first_status(observed, now), 1, 1, now, now)
+            try:
+                stored = self.rules.create(rule, _compact(rule, observed), idempotency)
+            except AlreadyClaimedError as error:
+                if _others_fault(error, spec, chosen):
+                    raise
+                taken |= {tcp.listen_port for tcp in chosen.tcp if tcp.listen_port is not None}
+                continue
+            if stored.id == rule_id:
+                self._tell(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
+            return stored
+        raise ConflictError(f"No free listen port was found in {PORT_TRIES} tries; choose one with listen_port.")
+
+    def replace(self, rule_id: str, spec: RuleSpec, by: str, version: int | None = None) -> Rule:
+        """Raises as `create`, and NotFoundError, VersionMismatchError when `version` is not the stored one."""
+        before = self._at(rule_id, version)
+        balancer, observed = self._check(spec)
+        chosen = self._with_ports(spec, before.spec, balancer, set())
+        after = self.rules.replace(
+            before, replace(before, spec=chosen), _compact(replace(before, spec=chosen), observed)
+        )
+        publish_state(self.proxies, after, self.clock.now())
+        self._tell(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
+        return after
+
+    def get(self, rule_id: str) -> Rule:
+        """Raises NotFoundError."""
+        return self.rules.get(rule_id)
+
+    def list(self, limit: int, cursor: str | None) -> Page[Rule]:
+        """Raises InvalidInputError for a cursor that is not ours."""
+        return self.rules.list(limit, cursor)
+
+    def delete(self, rule_id: str, by: str, *, start: bool, version: int | None = None) -> Deleted:
+        """Delete a rule; with `start`, what it leaves stopped is started, so that nobody has to find it.
+
+        Raises NotFoundError, VersionMismatchError, CloudError.
+        """
+        rule = self._at(rule_id, version)
+        compute = self.computes[rule.spec.kind]
+        stopped = []
+        if start and rule.spec.enabled and not rule.spec.dry_run:
+            observed = compute.describe(rule.spec.refs)
+            stopped = [ref for ref, seen in observed.items() if seen.state is ResourceState.STOPPED]
+        self.rules.delete(rule)
+        started = tuple(compute.start(stopped)) if stopped else ()
+        words = f"Rule {rule.spec.name} was deleted."
+        if started:
+            words += f" Asked AWS to start {', '.join(outcome.ref.id for outcome in started)}."
+        self.events.append(
+            [Event(self.ids.new("ev"), self.clock.now(), EventKind.RULE_DELETED, rule.id, f"key {by}", words)]
+        )
+        return Deleted(rule.id, started)
+
+    # Below
+
+    def _at(self, rule_id: str, version: int | None) -> Rule:
+        rule = self.rules.get(rule_id)
+        if version is not None and version != rule.version:
+            raise VersionMismatchError(f"Rule {rule_id} is at version {rule.version}, not {version}.")
+        return rule
+
+    def _check(self, spec: RuleSpec) -> tuple[LoadBalancer | None, list[ObservedResource]]:
+        """What only the account can tell; every fault at once."""
+        faults: list[Fault] = []
+        balancer = None
+        if spec.load_balancer_id is not None:
+            try:
+                balancer = self.balancers.get(spec.load_balancer_id)
+            except NotFoundError as error:
+                faults.append(Fault("load_balancer_id", str(error)))
+        if balancer is not None:
+            faults += self._balancer_faults(spec, balancer)
+        observed = self.computes[spec.kind].protections(spec.refs)
+        for n, ref in enumerate(spec.refs):
+            seen = observed[ref]
+            field = f"resources.instance_ids[{n}]"
+            if seen.state is ResourceState.GONE:
+                faults.append(Fault(field, f"There is no instance {ref.id} in {ref.region}."))
+            faults += [
+                Fault(field, f"{ref.id} {protection.words}.")
+                for protection in seen.blocking_protections(accept_data_loss=spec.accept_data_loss)
+            ]
+        if faults:
+            raise InvalidInputError(tuple(faults))
+        return balancer, [observed[ref] for ref in spec.refs]
+
+    def _balancer_faults(self, spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:
+        faults = []
+        if balancer.kind is not LoadBalancerKind.PROXY:
+            faults.append(Fault("load_balancer_id", "only proxies carry rules in this version"))
+        if balancer.region != spec.region:
+            message = f"is {spec.region}, but load balancer {balancer.id} is in {balancer.region}"
+            faults.append(Fault("resources.region", message))
+        return faults
+
+    def _with_ports(
+        self, spec: RuleSpec, before: RuleSpec | None, balancer: LoadBalancer | None, taken: set[int]
+    ) -> RuleSpec:
+        """Listen ports for the routes that leave theirs to us: the one they had, or a fresh one of the pool."""
+        had: dict[int, int] = {}
+        if before is not None and before.load_balancer_id == spec.load_balancer_id:
+            had = {tcp.target_port: tcp.listen_port for tcp in before.tcp if tcp.listen_port is not None}
+        if balancer is None or all(tcp.listen_port is not None for tcp in spec.tcp):
+            return spec
+        used = set(had.values()) | taken | self._ports_of(balancer)
+        first, last = balancer.port_range
+        free = (port for port in range(first, last + 1) if port not in used)
+        routes = []
+        for tcp in spec.tcp:
+            port = tcp.listen_port or had.get(tcp.target_port) or next(free, None)
+            if port is None:
+                raise ConflictError(f"Every port of the pool {first}-{last} of {balancer.id} is taken.")
+            routes.append(replace(tcp, listen_port=port))
+        return replace(spec, tcp=tuple(routes))
+
+    def _ports_of(self, balancer: LoadBalancer) -> set[int]:
+        compact = (json.loads(text) for text in self.proxies.rules(balancer.id))
+        return {port for rule in compact for port in _ports(rule)}
+
+    def _tell(self, rule: Rule, kind: EventKind, by: str, words: str) -> None:
+        now = self.clock.now()
+        self.events.append([Event(self.ids.new("ev"), now, kind, rule.id, f"key {by}", words)])
+        publish_state(self.proxies, rule, now, rule.status.drain.until if rule.status.drain else None)
+        self.queue.send([request_for(rule, kind.value, now)])
+
+
+def _ports(compact: Mapping[str, list[dict[str, int]]]) -> list[int]:
+    return [tcp["listen"] for tcp in compact.get("tcp", [])] + [http["port"] for http in compact.get("http", [])]
+
+
+def _first_status(observed: list[ObservedResource], now: datetime) -> RuleStatus:
+    states = {resource.state for resource in observed}
+    state = RuleState.UP if ResourceState.RUNNING in states else RuleState.DOWN
+    seen = tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in observed)
+    return RuleStatus(state, since=now, due_at=now, up_since=now if state is RuleState.UP else None, seen=seen)
+
+
+def _compact(rule: Rule, observed: list[ObservedResource]) -> str | None:
+    if rule.spec.load_balancer_id is None:
+        return None
+    return compact_rule(rule.id, rule.spec, [r.private_ip for r in observed if r.private_ip is not None])
+
+
+def _others_fault(error: AlreadyClaimedError, spec: RuleSpec, chosen: RuleSpec) -> bool:
+    """Whether anything was taken that the user chose: only a port of our own choice is tried again."""
+    asked = {tcp.listen_port for tcp in spec.tcp}
+    ours = {f"listen port {tcp.listen_port}" for tcp in chosen.tcp if tcp.listen_port not in asked}
+    return not set(error.owners) <= ours

@@ -1,0 +1,35 @@
+"""Everything the API needs, handed over by `bootstrap`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
+    from chalicelib.usecases.explain import Explain
+    from chalicelib.usecases.manage_api_keys import ManageApiKeys
+    from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
+    from chalicelib.usecases.manage_rules import ManageRules
+    from chalicelib.usecases.overrides import Overrides
+    from chalicelib.usecases.proxy_config import ProxyConfig
+    from chalicelib.usecases.warm_up import WarmUp
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases behind the routes, and the stores that are read without one."""
+
+    manage_rules: ManageRules
+    manage_load_balancers: ManageLoadBalancers
+    manage_api_keys: ManageApiKeys
+    overrides: Overrides
+    explain: Explain
+    proxy_config: ProxyConfig
+    warm_up: WarmUp
+    keys: ApiKeyRepository
+    events: EventLog
+    activity: ActivityStore
+    proxies: ProxyStore
+    clock: Clock
+    shortest_idle_minutes: float = 1.0
