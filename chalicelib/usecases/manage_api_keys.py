@@ -58,7 +58,7 @@ class ManageApiKeys:
         self._tell(key, EventKind.KEY_CREATED, by, f"Key {key.id} of role {role} was created.")
         return NewKey(key, f"{key.id}_{secret}")
 
-    def list(self, limit: int, cursor: str | None) -> Page[ApiKey]:
+    def page(self, limit: int, cursor: str | None) -> Page[ApiKey]:
         """Raises InvalidInputError for a cursor that is not ours."""
         return self.keys.list(limit, cursor)
 

@@ -35,7 +35,7 @@ class ManageLoadBalancers:
         """Raises NotFoundError."""
         return self.balancers.get(load_balancer_id)
 
-    def list(self, limit: int, cursor: str | None) -> Page[LoadBalancer]:
+    def page(self, limit: int, cursor: str | None) -> Page[LoadBalancer]:
         """Raises InvalidInputError for a cursor that is not ours."""
         return self.balancers.list(limit, cursor)
 

@@ -105,7 +105,7 @@ class ManageRules:
         """Raises NotFoundError."""
         return self.rules.get(rule_id)
 
-    def list(self, limit: int, cursor: str | None) -> Page[Rule]:
+    def page(self, limit: int, cursor: str | None) -> Page[Rule]:
         """Raises InvalidInputError for a cursor that is not ours."""
         return self.rules.list(limit, cursor)
 

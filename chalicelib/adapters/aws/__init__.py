@@ -1,0 +1,1 @@
+"""AWS behind the ports. No client is made before its first use."""

@@ -1,0 +1,130 @@
+"""The one place that knows all: builds adapters from settings and hands them to use cases.
+
+Each function builds, and imports, only what its Lambda function needs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from chalicelib.settings import Settings, from_env
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.aws.sqs import SqsQueue
+    from chalicelib.adapters.dynamodb.stores import DynamoStores
+    from chalicelib.domain.resources import ResourceKind
+    from chalicelib.ports import Compute
+    from chalicelib.usecases.ingest_activity import Ingest
+    from chalicelib.usecases.manage_api_keys import ManageApiKeys
+    from chalicelib.usecases.reconcile import Reconciler
+    from chalicelib.usecases.services import Services
+    from chalicelib.usecases.state_change import StateChange
+    from chalicelib.usecases.tick import Tick
+
+
+@cache
+def settings() -> Settings:
+    """The environment of this process."""
+    return from_env()
+
+
+@cache
+def _stores() -> DynamoStores:
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.adapters.dynamodb.stores import build_stores
+
+    return build_stores(settings().table_prefix, settings().region, SystemClock())
+
+
+def _queue() -> SqsQueue:
+    from chalicelib.adapters.aws.sqs import SqsQueue
+
+    return SqsQueue(settings().queue_url, settings().region)
+
+
+def _computes() -> dict[ResourceKind, Compute]:
+    from chalicelib.adapters.aws.ec2 import Ec2Compute
+    from chalicelib.domain.resources import ResourceKind
+
+    return {ResourceKind.EC2: Ec2Compute()}
+
+
+@cache
+def tick() -> Tick:
+    """For the `tick` function."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.tick import Tick
+
+    return Tick(_stores().status, _queue(), SystemClock())
+
+
+@cache
+def reconciler() -> Reconciler:
+    """For the `reconcile` function."""
+    from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.reconcile import Reconciler
+
+    s = _stores()
+    return Reconciler(
+        s.rules, s.status, s.activity, s.proxies, _computes(), s.events, _queue(), SystemClock(), RandomIds()
+    )
+
+
+@cache
+def state_change() -> StateChange:
+    """For the `ec2_state` function."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.state_change import StateChange
+
+    return StateChange(_stores().rules, _stores().status, _queue(), SystemClock())
+
+
+@cache
+def ingest() -> Ingest:
+    """For the `proxy_logs` function."""
+    from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.ingest_activity import Ingest
+
+    s = _stores()
+    return Ingest(s.activity, s.proxies, s.events, SystemClock(), RandomIds(), settings().heartbeat)
+
+
+@cache
+def manage_api_keys() -> ManageApiKeys:
+    """For the API, and for the scripts that make the first key."""
+    from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.manage_api_keys import ManageApiKeys
+
+    s = _stores()
+    return ManageApiKeys(s.keys, s.balancers, s.events, SystemClock(), RandomIds())
+
+
+@cache
+def services() -> Services:
+    """For the API handler."""
+    from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.explain import Explain
+    from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
+    from chalicelib.usecases.manage_rules import ManageRules
+    from chalicelib.usecases.overrides import Overrides
+    from chalicelib.usecases.proxy_config import ProxyConfig
+    from chalicelib.usecases.services import Services
+    from chalicelib.usecases.warm_up import WarmUp
+
+    s, queue, computes, clock, ids = _stores(), _queue(), _computes(), SystemClock(), RandomIds()
+    return Services(
+        ManageRules(s.rules, s.status, s.proxies, s.balancers, computes, s.events, queue, clock, ids),
+        ManageLoadBalancers(s.balancers, s.events, clock, ids),
+        manage_api_keys(),
+        Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
+        Explain(s.rules, s.activity, s.proxies, computes, clock),
+        ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
+        WarmUp(s.rules, s.status, s.events, queue, clock, ids),
+        s.keys,
+        s.events,
+        s.activity,
+        s.proxies,
+        clock,
+        settings().shortest_idle_minutes,
+    )

@@ -1,0 +1,25 @@
+"""`reconcile`: the worker behind the queue. One message an invocation, so a failure never takes others along."""
+
+from __future__ import annotations
+
+import os
+
+from chalice.app import Blueprint, SQSEvent
+
+from chalicelib import bootstrap
+from chalicelib.entrypoints import logging_setup
+
+bp = Blueprint(__name__)
+
+QUEUE = f"autostop-{os.environ.get('AUTOSTOP_STAGE', 'dev')}-reconcile"
+"""Read while packaging, where Chalice sets the stage's environment."""
+
+
+@bp.on_sqs_message(queue=QUEUE, batch_size=1, name="reconcile")  # type: ignore[untyped-decorator]
+def reconcile(event: SQSEvent) -> None:
+    """What raises goes back to the queue, and after three times to the dead-letter queue."""
+    from chalicelib.adapters.aws.sqs import decode
+
+    logging_setup.set_up()
+    for record in event:
+        bootstrap.reconciler().run(decode(record.body))

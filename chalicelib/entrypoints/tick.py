@@ -1,0 +1,20 @@
+"""`tick`: once a minute, everything that is due goes to the worker."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from chalice.app import Blueprint, CloudWatchEvent, Rate
+
+from chalicelib import bootstrap
+from chalicelib.entrypoints import logging_setup
+
+bp = Blueprint(__name__)
+
+
+@bp.schedule(Rate(1, unit=Rate.MINUTES), name="tick")  # type: ignore[untyped-decorator]
+def tick(event: CloudWatchEvent) -> dict[str, int]:
+    """EventBridge calls this; answers what was found and sent."""
+    del event
+    logging_setup.set_up()
+    return asdict(bootstrap.tick().run())
