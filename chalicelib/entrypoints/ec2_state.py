@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 PATTERN = {"source": ["aws.ec2"], "detail-type": ["EC2 Instance State-change Notification"]}
 
 
-@bp.on_cw_event(PATTERN, name="ec2_state")  # type: ignore[untyped-decorator]
+@bp.on_cw_event(PATTERN, name="ec2_state")
 def ec2_state(event: CloudWatchEvent) -> dict[str, int]:
     """Answers how many rules are looked at because of it."""
     from chalicelib.domain.resources import ResourceKind, ResourceRef

@@ -30,7 +30,7 @@ class UnreadablePayloadError(Exception):
     """Not a subscription payload; the message says what is wrong with it."""
 
 
-@bp.lambda_function(name="proxy_logs")  # type: ignore[untyped-decorator]
+@bp.lambda_function(name="proxy_logs")
 def proxy_logs(event: dict[str, Any], context: object) -> dict[str, int]:
     """CloudWatch Logs calls this; answers what became of the batch."""
     del context

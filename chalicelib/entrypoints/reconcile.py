@@ -15,7 +15,7 @@ QUEUE = f"autostop-{os.environ.get('AUTOSTOP_STAGE', 'dev')}-reconcile"
 """Read while packaging, where Chalice sets the stage's environment."""
 
 
-@bp.on_sqs_message(queue=QUEUE, batch_size=1, name="reconcile")  # type: ignore[untyped-decorator]
+@bp.on_sqs_message(queue=QUEUE, batch_size=1, name="reconcile")
 def reconcile(event: SQSEvent) -> None:
     """What raises goes back to the queue, and after three times to the dead-letter queue."""
     from chalicelib.adapters.aws.sqs import decode

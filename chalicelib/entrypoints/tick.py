@@ -12,7 +12,7 @@ from chalicelib.entrypoints import logging_setup
 bp = Blueprint(__name__)
 
 
-@bp.schedule(Rate(1, unit=Rate.MINUTES), name="tick")  # type: ignore[untyped-decorator]
+@bp.schedule(Rate(1, unit=Rate.MINUTES), name="tick")
 def tick(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers what was found and sent."""
     del event

@@ -1,0 +1,16 @@
+"""What Chalice loads: the app, its routes and its event functions. No logic."""
+
+from chalice.app import Chalice
+
+from chalicelib.entrypoints import ec2_state, logging_setup, proxy_logs, reconcile, tick
+from chalicelib.entrypoints.api import account, balancers, rules
+from chalicelib.entrypoints.api.routing import as_problem
+
+logging_setup.set_up()
+
+app = Chalice(app_name="autostop")
+app.register_middleware(as_problem, "http")
+for routes in (account.routes, rules.routes, balancers.routes):
+    app.register_blueprint(routes.blueprint)
+for module in (tick, reconcile, ec2_state, proxy_logs):
+    app.register_blueprint(module.bp)

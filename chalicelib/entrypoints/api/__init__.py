@@ -1,0 +1,1 @@
+"""The HTTP API of the public contract. The API handler alone imports pydantic."""

@@ -1,0 +1,126 @@
+"""Routes of load balancers, and what their proxies call."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from chalice.app import Response
+
+from chalicelib.domain.access import Role
+from chalicelib.domain.errors import Fault, InvalidInputError
+from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
+from chalicelib.entrypoints.api.models import LoadBalancerBody, ReportBody, WakeBody
+from chalicelib.entrypoints.api.routing import Call, Routes
+from chalicelib.entrypoints.api.rules import with_etag
+from chalicelib.entrypoints.api.views import Json, balancer_view, page_of, progress_view
+from chalicelib.usecases.proxy_config import ProxyReport, RuleHealth
+from chalicelib.usecases.warm_up import WakeCause
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+routes = Routes(__name__)
+
+
+def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
+    """The load balancer that a body asks for. Raises InvalidInputError for what this version cannot make."""
+    faults = []
+    if body.kind != "proxy":
+        faults.append(Fault("kind", "only proxy is supported by this version"))
+    if not body.existing:
+        faults.append(Fault("existing", "only true (a VM of your own) is supported by this version"))
+    first, last = body.port_range
+    if first > last:
+        faults.append(Fault("port_range", "must have the lower port first"))
+    if faults:
+        raise InvalidInputError(tuple(faults))
+    return LoadBalancer(
+        "",
+        LoadBalancerKind.PROXY,
+        body.name,
+        body.region,
+        body.vpc_id,
+        tuple(body.subnet_ids),
+        tuple(body.security_group_ids),
+        1,
+        now,
+        now,
+        body.machine_type,
+        body.key_pair,
+        body.encrypted_volume,
+        body.static_ip,
+        None,
+        (first, last),
+        body.existing,
+    )
+
+
+@routes.add("GET", "/load-balancers", Role.VIEWER, "List load balancers")
+def list_balancers(call: Call[None]) -> Json:
+    return page_of(call.services.manage_load_balancers.page(*call.page), balancer_view)
+
+
+@routes.add("POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, status=201)
+def create_balancer(call: Call[LoadBalancerBody]) -> Response:
+    wanted = draft(call.body, call.services.clock.now())
+    balancer = call.services.manage_load_balancers.create(wanted, call.by, call.idempotency)
+    return with_etag(balancer_view(balancer), 201)
+
+
+@routes.add("GET", "/load-balancers/{load_balancer_id}", Role.VIEWER, "Read a load balancer")
+def get_balancer(call: Call[None], load_balancer_id: str) -> Response:
+    return with_etag(balancer_view(call.services.manage_load_balancers.get(load_balancer_id)))
+
+
+@routes.add("PUT", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Replace a load balancer", body=LoadBalancerBody)
+def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Response:
+    wanted = draft(call.body, call.services.clock.now())
+    stored = call.services.manage_load_balancers.replace(load_balancer_id, wanted, call.by, call.version)
+    return with_etag(balancer_view(stored))
+
+
+@routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")
+def delete_balancer(call: Call[None], load_balancer_id: str) -> Json:
+    call.services.manage_load_balancers.delete(load_balancer_id, call.by, call.version)
+    return {"id": load_balancer_id}
+
+
+@routes.add("GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged")
+def config(call: Call[None], load_balancer_id: str) -> Response:
+    member = call.query("member") or ""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", member):
+        raise InvalidInputError((Fault("member", "is not 1 to 64 letters, digits, dots, dashes or underscores"),))
+    known = call.header("if-none-match")
+    answer = call.services.proxy_config.poll(load_balancer_id, member, known)
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
+    if answer is None:
+        return Response(None, headers | {"ETag": known or ""}, 304)
+    return Response(answer.body, headers | {"ETag": answer.etag}, 200)
+
+
+@routes.add(
+    "POST", "/load-balancers/{load_balancer_id}/report", Role.PROXY, "What a proxy sees", body=ReportBody, status=204
+)
+def report(call: Call[ReportBody], load_balancer_id: str) -> None:
+    body = call.body
+    call.services.proxy_config.report(
+        load_balancer_id,
+        ProxyReport(
+            body.member,
+            body.config,
+            body.applied.at if body.applied else None,
+            tuple(body.rejected.errors) if body.rejected else (),
+            tuple(RuleHealth(rule.id, rule.accepts, rule.at, rule.status) for rule in body.rules),
+        ),
+    )
+
+
+@routes.add(
+    "POST", "/load-balancers/{load_balancer_id}/warm-up", Role.PROXY, "Somebody is there", body=WakeBody, status=202
+)
+def wake(call: Call[WakeBody], load_balancer_id: str) -> Json:
+    c = call.body.cause
+    cause = WakeCause(c.kind, c.source, c.port, c.host, c.path)
+    woken = call.services.warm_up.by_traffic(load_balancer_id, tuple(call.body.rule_ids), cause)
+    return {"rules": [progress_view(progress) for progress in woken]}

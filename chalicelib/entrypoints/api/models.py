@@ -1,0 +1,159 @@
+"""The smaller bodies of the contract. Unknown fields are refused everywhere; every fault is named at once."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Words = Annotated[str, Field(max_length=500)]
+
+
+def _matches(pattern: str, what: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"is not {what}")
+        return value
+
+    return AfterValidator(check)
+
+
+Region = Annotated[str, _matches(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")]
+InstanceId = Annotated[str, _matches(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")]
+RuleId = Annotated[str, _matches(r"ru_[a-z0-9]{1,40}", "a rule id")]
+LoadBalancerId = Annotated[str, _matches(r"lb_[a-z0-9]{1,40}", "a load balancer id")]
+Member = Annotated[str, _matches(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")]
+
+
+def unsupported(value: object) -> object:
+    """What the contract has and this version has not: its empty value passes, anything else is refused."""
+    if value not in (None, [], {}, False):
+        raise ValueError("is not supported by this version")
+    return value
+
+
+Later = Annotated[object, BeforeValidator(unsupported)]
+
+
+class Strict(BaseModel):
+    """Unknown fields and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class WarmUpBody(Strict):
+    """`POST /rules/{id}/warm-up`."""
+
+    minutes: float = Field(default=30, gt=0, le=10080)
+    reason: Words | None = None
+
+
+class CoolDownBody(Strict):
+    """`POST /rules/{id}/cool-down`."""
+
+    minutes: float = Field(default=30, gt=0, le=10080)
+    force: bool = False
+    propagate: bool = False
+    reason: Words | None = None
+
+
+def _time(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("is not an RFC 3339 time") from None
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_time), AfterValidator(lambda at: at.astimezone(UTC))]
+
+
+class ApiKeyBody(Strict):
+    """`POST /api-keys`."""
+
+    role: Literal["admin", "operator", "viewer", "proxy"]
+    name: Name = "unnamed"
+    expires_at: Time | None = None
+    load_balancer_id: LoadBalancerId | None = None
+
+
+class CauseBody(Strict):
+    """Who is there."""
+
+    kind: Literal["http", "tcp", "held"]
+    source: Annotated[str, Field(max_length=64)] | None = None
+    port: Port | None = None
+    host: Annotated[str, Field(max_length=255)] | None = None
+    path: Annotated[str, Field(max_length=2048)] | None = None
+
+
+class WakeBody(Strict):
+    """`POST /load-balancers/{id}/warm-up`."""
+
+    rule_ids: list[RuleId] = Field(min_length=1, max_length=100)
+    cause: CauseBody
+
+
+class AppliedBody(Strict):
+    """Since when a configuration is in force."""
+
+    at: Time
+
+
+class RejectedBody(Strict):
+    """Why Envoy did not take a configuration."""
+
+    at: Time
+    errors: list[Annotated[str, Field(max_length=2000)]] = Field(max_length=50)
+
+
+class RuleReportBody(Strict):
+    """What a member saw of one rule."""
+
+    id: RuleId
+    accepts: bool
+    at: Time
+    status: int | None = None
+
+
+class ReportBody(Strict):
+    """`POST /load-balancers/{id}/report`."""
+
+    member: Member
+    config: Annotated[str, Field(max_length=64)]
+    applied: AppliedBody | None = None
+    rejected: RejectedBody | None = None
+    rules: list[RuleReportBody] = Field(default=[], max_length=2000)
+    secrets: list[object] = Field(default=[], max_length=200)
+
+
+class CertificateBody(Strict):
+    """Certificates come with TLS, in a later version."""
+
+
+class LoadBalancerBody(Strict):
+    """`POST /load-balancers`: in this version, a proxy on a VM of the user's own."""
+
+    kind: Literal["proxy", "alb"]
+    name: Name
+    region: Region
+    vpc_id: Annotated[str, _matches(r"vpc-[0-9a-f]{1,17}", "a VPC id")]
+    subnet_ids: list[Annotated[str, _matches(r"subnet-[0-9a-f]{1,17}", "a subnet id")]] = Field(max_length=16)
+    security_group_ids: list[Annotated[str, _matches(r"sg-[0-9a-f]{1,17}", "a security group id")]] = Field(
+        max_length=16
+    )
+    machine_type: Annotated[str, _matches(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type")] = "t3.micro"
+    key_pair: Annotated[str, Field(max_length=255)] | None = None
+    encrypted_volume: bool = True
+    static_ip: bool = False
+    api_key_secret_arn: Later = None
+    certificates: Later = Field(default_factory=list)
+    port_range: list[Port] = Field(default=[20000, 29999], min_length=2, max_length=2)
+    existing: bool = False

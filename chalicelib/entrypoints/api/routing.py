@@ -1,0 +1,228 @@
+"""One way to declare a route: who may call it, what body it takes. The one middleware that checks keys and roles."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from chalice.app import Blueprint, Response
+from pydantic import BaseModel, ValidationError
+
+from chalicelib import bootstrap
+from chalicelib.domain.access import Role, authorize, parse_bearer, verify
+from chalicelib.domain.errors import AutoStopError, Fault, InvalidInputError, NotFoundError, UnauthorizedError
+from chalicelib.entrypoints.api.problems import PROBLEM, from_error, problem
+from chalicelib.ports import Idempotency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from chalice.app import Request
+
+    from chalicelib.domain.access import ApiKey
+    from chalicelib.usecases.services import Services
+
+log = logging.getLogger(__name__)
+
+B = TypeVar("B")
+JSON_TYPES = ["application/json", "application/merge-patch+json", "application/problem+json"]
+LARGEST_BODY = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route as the OpenAPI document tells of it."""
+
+    path: str
+    method: str
+    role: Role | None
+    summary: str
+    body: type[BaseModel] | None
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[B]):
+    """One request, authenticated and parsed. `key` is None only on routes without a role."""
+
+    services: Services
+    request: Request
+    body: B
+    key: ApiKey | None
+
+    @property
+    def by(self) -> str:
+        """The id of the key that asks."""
+        return self.key.id if self.key else "nobody"
+
+    def query(self, name: str) -> str | None:
+        """A query parameter."""
+        parameters = cast("Mapping[str, str]", self.request.query_params or {})
+        value = parameters.get(name)
+        return None if value is None else str(value)
+
+    def header(self, name: str) -> str | None:
+        """A header."""
+        value = self.request.headers.get(name)
+        return None if value is None else str(value)
+
+    def json(self) -> object:
+        """The body as JSON. Raises InvalidInputError."""
+        return _json(self.request)
+
+    @property
+    def page(self) -> tuple[int, str | None]:
+        """`limit` (1 to 500, default 100) and `cursor`. Raises InvalidInputError."""
+        text = self.query("limit") or "100"
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 500):  # noqa: PLR2004
+            raise InvalidInputError((Fault("limit", "is not a number from 1 to 500"),))
+        return int(text), self.query("cursor")
+
+    @property
+    def version(self) -> int | None:
+        """The version in `If-Match`, None without. Raises InvalidInputError."""
+        text = self.header("if-match")
+        if text is None or text.strip() == "*":
+            return None
+        match = re.fullmatch(r'\s*(?:W/)?"(\d{1,15})"\s*', text)
+        if match is None:
+            raise InvalidInputError((Fault("If-Match", "is not an ETag of ours"),))
+        return int(match[1])
+
+    @property
+    def idempotency(self) -> Idempotency | None:
+        """The `Idempotency-Key`, bound to the key that sent it and to the body. Raises InvalidInputError."""
+        text = self.header("idempotency-key")
+        if text is None:
+            return None
+        if not re.fullmatch(r"[\x21-\x7e]{1,128}", text):
+            raise InvalidInputError((Fault("Idempotency-Key", "is not 1 to 128 visible ASCII characters"),))
+        body = json.dumps(_json(self.request), sort_keys=True)
+        return Idempotency(f"{self.by}#{self.request.context.get('resourcePath')}#{text}", body)
+
+
+class Routes:
+    """A Blueprint whose routes all go through the same door."""
+
+    def __init__(self, name: str) -> None:
+        self.blueprint = Blueprint(name)
+        self.table: list[Route] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        role: Role | None,
+        summary: str,
+        *,
+        body: type[BaseModel] | None = None,
+        status: int = 200,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare a route; the view gets a Call and the path's parameters, and answers a Response or what is JSON."""
+
+        def declare(view: Callable[..., Any]) -> Callable[..., Any]:
+            self.table.append(Route(path, method, role, summary, body, status))
+
+            def guarded(**parameters: str) -> Response:
+                return _guard(self.blueprint.current_request, view, role, body, status, parameters)
+
+            guarded.__name__ = view.__name__
+            self.blueprint.route(path, methods=[method], content_types=JSON_TYPES)(guarded)
+            return view
+
+        return declare
+
+
+def _guard(
+    request: Request,
+    view: Callable[..., Any],
+    role: Role | None,
+    model: type[BaseModel] | None,
+    status: int,
+    parameters: Mapping[str, str],
+) -> Response:
+    """Check key and role, parse the body, call the view, and turn every error into a problem."""
+    try:
+        services = bootstrap.services()
+        key = None
+        if role is not None:
+            key = _authenticate(services, request)
+            authorize(key, role, parameters.get("load_balancer_id"))
+        body = _parse(request, model) if model else None
+        answer = view(Call(services, request, body, key), **parameters)
+    except AutoStopError as error:
+        if not isinstance(error, InvalidInputError):
+            log.info("refused", extra={"problem": str(error), "kind": type(error).__name__})
+        return from_error(error)
+    if isinstance(answer, Response):
+        return answer
+    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Response(None if answer is None else json.dumps(answer), headers, status)
+
+
+def _authenticate(services: Services, request: Request) -> ApiKey:
+    key_id, secret = parse_bearer(request.headers.get("authorization"))
+    try:
+        key = services.keys.get(key_id)
+    except NotFoundError:
+        raise UnauthorizedError("This API key is not known or has expired.") from None
+    verify(key, secret, services.clock.now())
+    return key
+
+
+def _json(request: Request) -> object:
+    raw = request.raw_body or b""
+    if len(raw) > LARGEST_BODY:
+        raise InvalidInputError((Fault("", f"the body is larger than {LARGEST_BODY} bytes"),))
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError((Fault("", f"the body is not JSON: {error}"),)) from error
+
+
+def _parse(request: Request, model: type[BaseModel]) -> BaseModel:
+    raw = request.raw_body or b""
+    data = _json(request) if raw.strip() else {}
+    if not isinstance(data, dict):
+        raise InvalidInputError((Fault("", "the body is not a JSON object"),))
+    return validated(model, data, {"shortest_idle_minutes": bootstrap.services().shortest_idle_minutes})
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], data: dict[str, Any], context: dict[str, float] | None = None) -> M:
+    """The model, or InvalidInputError with every fault."""
+    try:
+        return model.model_validate(data, context=context)
+    except ValidationError as error:
+        faults = tuple(Fault(_field(e["loc"]), _words(e)) for e in error.errors(include_url=False))
+        raise InvalidInputError(faults) from error
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.lstrip(".")
+
+
+def _words(error: object) -> str:
+    details = cast("Mapping[str, str]", error)
+    if details["type"] == "extra_forbidden":
+        return "is not a field of this object"
+    return details["msg"].removeprefix("Value error, ")
+
+
+def as_problem(request: Any, get_response: Callable[[Any], Response]) -> Response:  # noqa: ANN401  (Chalice's own type)
+    """Middleware: what Chalice answers by itself (404, 405, 415, 500) becomes a problem too."""
+    response = get_response(request)
+    headers = {name.lower(): value for name, value in (response.headers or {}).items()}
+    if response.status_code < 400 or headers.get("content-type") == PROBLEM:  # noqa: PLR2004
+        return response
+    body = response.body if isinstance(response.body, dict) else {}
+    title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(body.get("Code", "Failed")).removesuffix("Error")).capitalize()
+    if response.status_code >= 500:  # noqa: PLR2004
+        return problem(response.status_code, "Failed", "Something failed on our side; the log has the request's id.")
+    return problem(response.status_code, title, str(body.get("Message", "")))

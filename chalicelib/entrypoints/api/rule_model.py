@@ -1,0 +1,221 @@
+"""The body of a rule: every constraint of the contract, all faults at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.rules import HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
+from chalicelib.entrypoints.api.models import InstanceId, Later, LoadBalancerId, Name, Port, Region, Strict
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
+
+
+def _host(value: str) -> str:
+    if len(value) > 253 or not _HOST.fullmatch(value):  # noqa: PLR2004
+        raise ValueError("is not a host name such as app.example.com or *.example.com")
+    return value.lower()
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"/[\x21-\x7e]{0,254}", value):
+        raise ValueError("is not a path such as /api/*")
+    if "*" in value[:-1]:
+        raise ValueError("may have a * at its end only")
+    return value
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"is not a network in CIDR notation: {error}") from None
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise ValueError("has the same value twice")
+    return values
+
+
+def _only(value: str) -> BeforeValidator:
+    """The contract has more values than this version: say which one it takes."""
+
+    def check(given: object) -> object:
+        if isinstance(given, str) and given != value:
+            raise ValueError(f"only {value} is supported by this version")
+        return given
+
+    return BeforeValidator(check)
+
+
+class ListenBody(Strict):
+    """Where clients connect."""
+
+    protocol: Annotated[Literal["http"], _only("http")] = "http"
+    port: Port = 80
+
+
+class TargetBody(Strict):
+    """Where the resources listen."""
+
+    protocol: Annotated[Literal["http"], _only("http")] = "http"
+    port: Port
+
+
+class HttpBody(Strict):
+    """Hosts and paths of one listen port."""
+
+    hosts: Annotated[list[Annotated[str, AfterValidator(_host)]], AfterValidator(_distinct)] = Field(
+        min_length=1, max_length=50
+    )
+    paths: Annotated[list[Annotated[str, AfterValidator(_path)]], AfterValidator(_distinct)] = Field(
+        default=["/*"], min_length=1, max_length=50
+    )
+    listen: ListenBody = ListenBody()
+    target: TargetBody
+    action: Annotated[Literal["forward"], _only("forward")] = "forward"
+    redirect_url: Later = None
+
+
+class TcpBody(Strict):
+    """One target port."""
+
+    protocol: Literal["ssh", "rdp", "postgresql", "mysql", "tcp"] = "tcp"
+    target_port: Port
+    listen_port: Port | None = None
+
+
+class HealthBody(Strict):
+    """When a started rule counts as up."""
+
+    protocol: Literal["http", "https", "tcp"]
+    port: Port
+    path: Annotated[str, AfterValidator(_path)] = "/"
+    status: list[Annotated[int, Field(ge=100, le=599)]] = Field(default=[200, 399], min_length=2, max_length=2)
+    timeout_seconds: int = Field(default=4, ge=1, le=120)
+    interval_seconds: int = Field(default=5, ge=1, le=300)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.timeout_seconds >= self.interval_seconds:
+            raise ValueError("timeout_seconds must be less than interval_seconds")
+        if self.status[0] > self.status[1]:
+            raise ValueError("status must be a range, the lower number first")
+        return self
+
+
+class IgnoreBody(Strict):
+    """What neither wakes nor counts."""
+
+    paths: list[Annotated[str, AfterValidator(_path)]] = Field(default=[], max_length=50)
+    user_agents: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=50)
+    cidrs: list[Annotated[str, AfterValidator(_cidr)]] = Field(default=[], max_length=50)
+
+
+class ResourcesBody(Strict):
+    """What can be stopped."""
+
+    kind: Annotated[Literal["ec2"], _only("ec2")]
+    region: Region
+    instance_ids: Annotated[list[InstanceId], AfterValidator(_distinct)] = Field(min_length=1, max_length=50)
+    tags: Later = Field(default_factory=dict)
+    cluster_ids: Later = Field(default_factory=list)
+    when_idle: Annotated[Literal["stop"], _only("stop")] = "stop"
+
+
+class RuleBody(Strict):
+    """`POST /rules`, `PUT /rules/{id}`."""
+
+    name: Name
+    enabled: bool = True
+    dry_run: bool = False
+    idle_minutes: float = 15
+    resources: ResourcesBody
+    load_balancer_id: LoadBalancerId | None = None
+    http: list[HttpBody] = Field(default=[], max_length=20)
+    tcp: list[TcpBody] = Field(default=[], max_length=20)
+    health_check: HealthBody | None = None
+    while_starting: Literal["page", "hold", "auto"] = "auto"
+    ignore: IgnoreBody = IgnoreBody()
+    guards: Later = Field(default_factory=list)
+    depends_on: Later = Field(default_factory=list)
+    schedule_ids: Later = Field(default_factory=list)
+    on_manual_change: Literal["respect", "enforce"] = "respect"
+    accept_data_loss: bool = False
+    hourly_cost: float | None = Field(default=None, ge=0, le=100000)
+
+    @field_validator("idle_minutes")
+    @classmethod
+    def _idle(cls, value: float, info: ValidationInfo) -> float:
+        shortest = (info.context or {}).get("shortest_idle_minutes", 1.0)
+        if not shortest <= value <= 10080:  # noqa: PLR2004
+            raise ValueError(f"is not from {shortest:g} to 10080")
+        if shortest >= 1 and value != int(value):
+            raise ValueError("is not a whole number of minutes")
+        return value
+
+    @model_validator(mode="after")
+    def _routes_fit(self) -> Self:
+        routed = bool(self.http or self.tcp)
+        if self.load_balancer_id is None and routed:
+            raise ValueError("http and tcp need a load_balancer_id")
+        if self.load_balancer_id is not None and not routed:
+            raise ValueError("a rule on a load balancer needs at least one entry in http or tcp")
+        if self.load_balancer_id is None and self.health_check is not None:
+            raise ValueError("health_check needs a load balancer, which probes; without one EC2's status checks count")
+        targets = [tcp.target_port for tcp in self.tcp]
+        listens = [tcp.listen_port for tcp in self.tcp if tcp.listen_port is not None]
+        if len(set(targets)) != len(targets) or len(set(listens)) != len(listens):
+            raise ValueError("tcp has the same port twice")
+        if set(listens) & {route.listen.port for route in self.http}:
+            raise ValueError("http and tcp have the same listen port")
+        places = [
+            (route.listen.port, host, path) for route in self.http for host in route.hosts for path in route.paths
+        ]
+        if len(set(places)) != len(places):
+            raise ValueError("http has the same host and path twice")
+        return self
+
+    def spec(self) -> RuleSpec:
+        """The rule as the domain knows it."""
+        check = self.health_check
+        return RuleSpec(
+            name=self.name,
+            idle=timedelta(minutes=self.idle_minutes),
+            kind=ResourceKind(self.resources.kind),
+            region=self.resources.region,
+            resource_ids=tuple(self.resources.instance_ids),
+            enabled=self.enabled,
+            dry_run=self.dry_run,
+            when_idle=self.resources.when_idle,
+            load_balancer_id=self.load_balancer_id,
+            http=tuple(
+                HttpRoute(
+                    tuple(h.hosts), tuple(h.paths), h.listen.protocol, h.listen.port, h.target.protocol, h.target.port
+                )
+                for h in self.http
+            ),
+            tcp=tuple(TcpRoute(t.protocol, t.target_port, t.listen_port) for t in self.tcp),
+            health_check=None
+            if check is None
+            else HealthCheck(
+                check.protocol,
+                check.port,
+                check.path,
+                (check.status[0], check.status[1]),
+                check.timeout_seconds,
+                check.interval_seconds,
+            ),
+            while_starting=WhileStarting(self.while_starting),
+            ignore=Ignore(tuple(self.ignore.paths), tuple(self.ignore.user_agents), tuple(self.ignore.cidrs)),
+            on_manual_change=self.on_manual_change,
+            accept_data_loss=self.accept_data_loss,
+            hourly_cost=self.hourly_cost,
+        )

@@ -1,0 +1,263 @@
+"""What the API answers: domain objects as the contract's JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.domain.decisions import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime, timedelta
+
+    from chalicelib.domain.access import ApiKey
+    from chalicelib.domain.activity import Source
+    from chalicelib.domain.decisions import Evidence
+    from chalicelib.domain.events import Event
+    from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.rules import Override, Rule, RuleSpec
+    from chalicelib.ports import Page, Total
+    from chalicelib.usecases.explain import Explanation
+    from chalicelib.usecases.services import Services
+    from chalicelib.usecases.warm_up import WakeProgress
+
+Json = dict[str, Any]
+
+
+def stamp(at: datetime | None) -> str | None:
+    """RFC 3339, UTC, with Z."""
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def minutes(span: timedelta) -> float:
+    """Whole minutes as a whole number; the demo's fractions as they are."""
+    value = span.total_seconds() / 60
+    return int(value) if value == int(value) else value
+
+
+def page_of(page: Page[Any], view: Callable[[Any], Json]) -> Json:
+    """A list's answer."""
+    return {"items": [view(item) for item in page.items], "next_cursor": page.next_cursor}
+
+
+def settings_of(spec: RuleSpec) -> Json:
+    """What people asked for, in the shape in which they ask."""
+    check = spec.health_check
+    return {
+        "name": spec.name,
+        "enabled": spec.enabled,
+        "dry_run": spec.dry_run,
+        "idle_minutes": minutes(spec.idle),
+        "resources": {
+            "kind": spec.kind.value,
+            "region": spec.region,
+            "instance_ids": list(spec.resource_ids),
+            "tags": {},
+            "when_idle": spec.when_idle,
+        },
+        "load_balancer_id": spec.load_balancer_id,
+        "http": [
+            {
+                "hosts": list(h.hosts),
+                "paths": list(h.paths),
+                "listen": {"protocol": h.listen_protocol, "port": h.listen_port},
+                "target": {"protocol": h.target_protocol, "port": h.target_port},
+                "action": "forward",
+                "redirect_url": None,
+            }
+            for h in spec.http
+        ],
+        "tcp": [{"protocol": t.protocol, "target_port": t.target_port, "listen_port": t.listen_port} for t in spec.tcp],
+        "health_check": check
+        and {
+            "protocol": check.protocol,
+            "port": check.port,
+            "path": check.path,
+            "status": list(check.status),
+            "timeout_seconds": check.timeout_seconds,
+            "interval_seconds": check.interval_seconds,
+        },
+        "while_starting": spec.while_starting.value,
+        "ignore": {
+            "paths": list(spec.ignore.paths),
+            "user_agents": list(spec.ignore.user_agents),
+            "cidrs": list(spec.ignore.cidrs),
+        },
+        "guards": [],
+        "depends_on": [],
+        "schedule_ids": [],
+        "on_manual_change": spec.on_manual_change,
+        "accept_data_loss": spec.accept_data_loss,
+        "hourly_cost": spec.hourly_cost,
+    }
+
+
+def rule_view(rule: Rule, services: Services) -> Json:
+    """A rule with what is so. Costs one query for activity and one for the proxy's members."""
+    status = rule.status
+    sources: Iterable[Source] = ()
+    if rule.spec.load_balancer_id is not None:
+        sources = services.proxies.sources(rule.spec.load_balancer_id)
+    used = [last.at for last in services.activity.facts(rule.id).last]
+    used += [status.woken_at] if status.woken_at else []
+    startable, why, until = rule.startable(services.clock.now())
+    return {
+        "id": rule.id,
+        **settings_of(rule.spec),
+        "state": status.state.value,
+        "state_reason": status.reason
+        and {"code": status.reason.value, "words": status.reason.words, "detail": status.detail},
+        "state_since": stamp(status.since),
+        "override": _override(status.override, services.clock.now()),
+        "last_activity_at": stamp(max(used, default=None)),
+        "watermarks": [_source(source, services.clock.now()) for source in sources],
+        "due_at": stamp(status.due_at),
+        "listen": rule.listen,
+        "resources_observed": [{"id": s.id, "state": s.state.value, "private_ip": s.private_ip} for s in status.seen],
+        "startable": startable,
+        "not_startable": None if why is None else {"code": why.value, "words": why.words, "until": stamp(until)},
+        "warnings": _warnings(rule),
+        "created_at": stamp(rule.created_at),
+        "updated_at": stamp(rule.updated_at),
+        "version": rule.version,
+    }
+
+
+def explanation_view(explanation: Explanation, now: datetime) -> Json:
+    """The decision now."""
+    decision, rule = explanation.decision, explanation.rule
+    return {
+        "rule_id": rule.id,
+        "state": rule.status.state.value,
+        "desired": decision.desired.value,
+        "action": decision.action.value,
+        "reason": {"code": decision.reason.value, "words": decision.words},
+        "blind": decision.reason in {Reason.BLIND, Reason.NO_SOURCE},
+        "evidence": [_evidence(row, now) for row in decision.evidence],
+        "watermarks": [_source(source, now) for source in explanation.sources],
+        "last_activity_at": stamp(explanation.last_use.at) if explanation.last_use else None,
+        "until": stamp(decision.until),
+        "schedule": [],
+    }
+
+
+def event_view(event: Event) -> Json:
+    """One entry of the history."""
+    return {
+        "id": event.id,
+        "at": stamp(event.at),
+        "kind": event.kind.value,
+        "subject": event.subject,
+        "actor": event.actor,
+        "words": event.words,
+        "action": event.action,
+        "reason": event.reason,
+        "state": event.state,
+        "evidence": [_evidence(row, event.at) for row in event.evidence],
+        "seconds": event.seconds,
+    }
+
+
+def balancer_view(balancer: LoadBalancer) -> Json:
+    """A load balancer."""
+    return {
+        "id": balancer.id,
+        "kind": balancer.kind.value,
+        "name": balancer.name,
+        "region": balancer.region,
+        "vpc_id": balancer.vpc_id,
+        "subnet_ids": list(balancer.subnet_ids),
+        "security_group_ids": list(balancer.security_group_ids),
+        "machine_type": balancer.machine_type,
+        "key_pair": balancer.key_pair,
+        "encrypted_volume": balancer.encrypted_volume,
+        "static_ip": balancer.static_ip,
+        "api_key_secret_arn": balancer.api_key_secret_arn,
+        "certificates": [],
+        "port_range": list(balancer.port_range),
+        "existing": balancer.existing,
+        "status": balancer.status,
+        "status_reason": balancer.status_reason,
+        "created_at": stamp(balancer.created_at),
+        "updated_at": stamp(balancer.updated_at),
+        "version": balancer.version,
+    }
+
+
+def key_view(key: ApiKey) -> Json:
+    """A key, without its secret, which nobody has."""
+    return {
+        "id": key.id,
+        "role": key.role.value,
+        "name": key.name,
+        "created_at": stamp(key.created_at),
+        "expires_at": stamp(key.expires_at),
+        "load_balancer_id": key.load_balancer_id,
+    }
+
+
+def total_view(total: Total) -> Json:
+    """What one source counted in one minute."""
+    return {
+        "minute": total.minute,
+        "source": total.source,
+        "requests": total.requests,
+        "connections": total.connections,
+        "open": total.open,
+        "bytes_in": total.bytes_in,
+        "bytes_out": total.bytes_out,
+    }
+
+
+def progress_view(progress: WakeProgress) -> Json:
+    """How far a woken rule is."""
+    return {
+        "id": progress.rule_id,
+        "state": progress.state.value,
+        "phase": progress.phase,
+        "since": stamp(progress.since),
+        "startable": progress.startable,
+        "reason": progress.reason,
+        "detail": progress.detail,
+        "until": stamp(progress.until),
+    }
+
+
+def _source(source: Source, now: datetime) -> Json:
+    span = source.span
+    return {
+        "source": f"proxy {source.name}",
+        "proven_from": stamp(span.start) if span else None,
+        "watermark": stamp(span.end) if span else None,
+        "age_seconds": round((now - span.end).total_seconds(), 1) if span else None,
+        "silent": source.is_silent(now),
+    }
+
+
+def _evidence(row: Evidence, now: datetime) -> Json:
+    age = None if row.observed_at is None else round((now - row.observed_at).total_seconds(), 1)
+    return {
+        "source": row.source,
+        "value": row.value,
+        "observed_at": stamp(row.observed_at),
+        "age_seconds": age,
+        "covers_until": stamp(row.covers_until),
+    }
+
+
+def _override(override: Override | None, now: datetime) -> Json | None:
+    if override is None or not override.in_force(now):
+        return None
+    return {
+        "kind": override.kind.value,
+        "until": stamp(override.until),
+        "by": override.by,
+        "reason": override.reason,
+        "force": override.force,
+    }
+
+
+def _warnings(rule: Rule) -> list[str]:
+    if rule.spec.load_balancer_id is None:
+        return [f"{Reason.NO_SOURCE.words} It is stopped by cool-down only."]
+    return []
