@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -17,6 +16,7 @@ from tests.builders import make_balancer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import SimpleNamespace
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,69 @@
+"""The whole API on stores in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chalice.test import Client
+
+import app as application
+from chalicelib import bootstrap
+from chalicelib.domain.access import Role
+from chalicelib.usecases.manage_api_keys import ManageApiKeys
+from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
+from chalicelib.usecases.manage_rules import ManageRules
+from chalicelib.usecases.services import Services
+from tests.unit.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Api:
+    def __init__(self, client: Client, world: World, services: Services) -> None:
+        self.client, self.world, self.services = client, world, services
+        self.tokens = {
+            role: services.manage_api_keys.create(role, role.value, "test").token
+            for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER)
+        }
+        new = services.manage_api_keys.create(Role.PROXY, "proxy", "test", load_balancer_id="lb_1")
+        self.tokens[Role.PROXY] = new.token
+
+    def __call__(self, method: str, path: str, body: Any = None, role: Role | None = Role.ADMIN, **headers: str) -> Any:
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        if role is not None:
+            sent["Authorization"] = f"Bearer {self.tokens[role]}"
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return self.client.http.request(method, path, headers=sent, body=raw)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    world = World()
+    world.cloud.add("i-0000000a", private_ip="10.0.0.10")
+    world.cloud.add("i-0000000b", private_ip="10.0.0.11")
+    s = world.stores
+    made = ManageRules(
+        s.rules, s.status, s.proxies, s.balancers, world.computes, s.events, world.queue, world.clock, world.ids
+    )
+    keys = ManageApiKeys(s.keys, s.balancers, s.events, world.clock, world.ids)
+    balancers = ManageLoadBalancers(s.balancers, s.events, world.clock, world.ids)
+    services = Services(
+        made,
+        balancers,
+        keys,
+        world.overrides,
+        world.explain,
+        world.config,
+        world.warm_up,
+        s.keys,
+        s.events,
+        s.activity,
+        s.proxies,
+        world.clock,
+    )
+    monkeypatch.setattr(bootstrap, "services", lambda: services)
+    with Client(application.app) as client:
+        yield Api(client, world, services)
