@@ -1,0 +1,48 @@
+"""The agent's settings: one JSON file (docs/reference/agent-settings.md). The API key is in a file of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds. `run_dir` lies on tmpfs; `state_dir` survives a reboot."""
+
+    api_url: str
+    load_balancer_id: str
+    member: str
+    key_file: Path
+    region: str
+    log_group: str
+    run_dir: Path
+    state_dir: Path
+    bind_address: str = "0.0.0.0"  # noqa: S104  (a proxy is there to be connected to)
+    poll_seconds: float = 30
+    heartbeat_seconds: float = 60
+    periodic_seconds: float = 60
+
+    @property
+    def access_log(self) -> Path:
+        """What Envoy writes and we follow."""
+        return self.run_dir / "access.log"
+
+    @property
+    def key(self) -> str:
+        """Read at each use: rotating the key is writing the file anew."""
+        return self.key_file.read_text().strip()
+
+
+def load(path: Path) -> Settings:
+    """Read the file. Raises ValueError naming every unknown or missing setting."""
+    data = json.loads(path.read_text())
+    known = {f.name: f for f in fields(Settings)}
+    unknown = sorted(set(data) - set(known))
+    optional = {"bind_address", "poll_seconds", "heartbeat_seconds", "periodic_seconds"}
+    missing = sorted(set(known) - optional - set(data))
+    if unknown or missing:
+        raise ValueError(f"{path}: unknown settings {unknown}, missing settings {missing}")
+    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir")}
+    return Settings(**(data | paths))

@@ -1,0 +1,107 @@
+"""Clusters: one for each rule and target port. Addresses may change freely; held connections use the new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from chalicelib.envoy.compact import CompactRule
+
+REFUSING = "127.0.0.1"
+REFUSING_PORT = 1
+"""Nothing listens on tcpmux: a cluster is never empty, because an empty one closes at once instead of holding."""
+
+WARM_UP = "warm-up"
+_TYPES = "type.googleapis.com/envoy"
+
+
+def cluster_name(rule_id: str, port: int) -> str:
+    """The cluster of a rule's target port."""
+    return f"t-{rule_id}-{port}"
+
+
+def clusters(
+    rules: Iterable[CompactRule], drained: Collection[str] = (), absent: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Every target cluster.
+
+    A drained rule's endpoints are replaced by one that refuses. `absent` rules may not start and are not there: their
+    TCP clusters are left out, and Envoy closes their clients at once (flag NC) instead of holding them in vain.
+    """
+    made = []
+    for rule in rules:
+        addresses = () if rule.id in drained else rule.targets
+        http = {route.target for route in rule.http}
+        ports = http | {route.target for route in rule.tcp}
+        made += [
+            target_cluster(rule.id, port, addresses, http=port in http)
+            for port in sorted(ports)
+            if port in http or rule.id not in absent
+        ]
+    return made
+
+
+def target_cluster(rule_id: str, port: int, addresses: Collection[str], *, http: bool) -> dict[str, Any]:
+    """One cluster. `connect_timeout`: 0.3 s where a browser waits for a page, 1 s where a client is held."""
+    endpoints = [_endpoint(address, port) for address in addresses] or [_endpoint(REFUSING, REFUSING_PORT)]
+    name = cluster_name(rule_id, port)
+    cluster: dict[str, Any] = {
+        "@type": f"{_TYPES}.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "0.3s" if http else "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        "circuit_breakers": _no_breakers(),
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3}
+        },
+        # A target that was stopped hard leaves unacknowledged data behind; keepalives do not fire then.
+        "upstream_bind_config": {
+            "socket_options": [
+                {
+                    "description": "TCP_USER_TIMEOUT, ms",
+                    "level": 6,
+                    "name": 18,
+                    "int_value": 3000 if http else 10000,
+                    "state": "STATE_PREBIND",
+                }
+            ]
+        },
+        "per_connection_buffer_limit_bytes": 65536 if not http else 1048576,
+        # A dead host stays eligible: with every host ejected Envoy would answer by itself instead of trying.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 100}},
+    }
+    if http:
+        cluster["typed_extension_protocol_options"] = {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": "30s"},
+            }
+        }
+    return cluster
+
+
+def warm_up_cluster(socket: str) -> dict[str, Any]:
+    """The agent, on its unix socket (or the adapter in front of it)."""
+    pipe = {"endpoint": {"address": {"pipe": {"path": socket}}}}
+    return {
+        "name": WARM_UP,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": WARM_UP, "endpoints": [{"lb_endpoints": [pipe]}]},
+        "circuit_breakers": _no_breakers(),
+    }
+
+
+def _endpoint(address: str, port: int) -> dict[str, Any]:
+    return {"endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}}
+
+
+def _no_breakers() -> dict[str, Any]:
+    """The defaults hold 3 HTTP requests and 1,024 TCP connections; the listeners' own limits bound us instead."""
+    many = 100000
+    limits = {"max_connections": many, "max_pending_requests": many, "max_requests": many, "max_retries": many}
+    return {"thresholds": [limits]}

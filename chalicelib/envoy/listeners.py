@@ -1,0 +1,141 @@
+"""Listeners: stable, because a changed one drains its connections. What is volatile lives in clusters and routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.envoy.clusters import cluster_name
+from chalicelib.envoy.routes import HOLD_ATTEMPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from chalicelib.envoy.compact import CompactRule
+
+_TYPES = "type.googleapis.com/envoy"
+_KEEPALIVE = {"keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3}
+
+
+def access_log(path: Path, rule: str) -> list[dict[str, Any]]:
+    """The one log that the agent follows; `rule` is the command operator that names the rule."""
+    fields = {
+        "ty": "%ACCESS_LOG_TYPE%",
+        "t": "%EMIT_TIME(%s.%3f)%",
+        "id": "%STREAM_ID%",
+        "r": rule,
+        "rx": "%BYTES_RECEIVED%",
+        "tx": "%BYTES_SENT%",
+        "u": "%UPSTREAM_CONNECTION_ID%",
+        "cl": "%UPSTREAM_CLUSTER%",
+        "ip": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "lp": "%DOWNSTREAM_LOCAL_PORT%",
+        "h": "%REQ(:AUTHORITY):100%",
+        "p": "%REQ(:PATH):100%",
+    }
+    return [
+        {
+            "name": "envoy.access_loggers.file",
+            "typed_config": {
+                "@type": f"{_TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
+                "path": str(path),
+                "log_format": {"json_format": fields},
+            },
+        }
+    ]
+
+
+def listeners(
+    rules: Iterable[CompactRule], address: str, log: Path, rds: Path, periodic: str = "60s"
+) -> list[dict[str, Any]]:
+    """One listener for each TCP listen port, one for each HTTP listen port."""
+    found = list(rules)
+    tcp = [_tcp(rule.id, t.listen, t.target, address, log, periodic) for rule in found for t in rule.tcp]
+    ports = sorted({http.port for rule in found for http in rule.http})
+    return tcp + [_http(port, address, log, rds, periodic) for port in ports]
+
+
+def _socket(address: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def _tcp(rule_id: str, listen: int, target: int, address: str, log: Path, periodic: str) -> dict[str, Any]:
+    cluster = cluster_name(rule_id, target)
+    return {
+        "@type": f"{_TYPES}.config.listener.v3.Listener",
+        "name": f"tcp-{listen}",
+        "address": _socket(address, listen),
+        "metadata": {"filter_metadata": {"autostop": {"rule": rule_id}}},
+        "tcp_keepalive": _KEEPALIVE,
+        "per_connection_buffer_limit_bytes": 65536,
+        "filter_chains": [
+            {
+                "name": rule_id,
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.tcp_proxy",
+                        "typed_config": {
+                            "@type": f"{_TYPES}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+                            "stat_prefix": f"tcp-{listen}",
+                            "cluster": cluster,
+                            "max_connect_attempts": HOLD_ATTEMPTS,
+                            "backoff_options": {"base_interval": "0.5s", "max_interval": "1s"},
+                            "max_early_data_bytes": 65536,
+                            "idle_timeout": "86400s",
+                            "access_log": access_log(log, "%METADATA(LISTENER:autostop:rule)%"),
+                            "access_log_options": {
+                                "flush_access_log_on_start": True,
+                                "flush_access_log_on_connected": True,
+                                "access_log_flush_interval": periodic,
+                            },
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _http(port: int, address: str, log: Path, rds: Path, periodic: str) -> dict[str, Any]:
+    return {
+        "@type": f"{_TYPES}.config.listener.v3.Listener",
+        "name": f"http-{port}",
+        "address": _socket(address, port),
+        "tcp_keepalive": _KEEPALIVE,
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": {
+                            "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
+                            ".HttpConnectionManager",
+                            "stat_prefix": f"http-{port}",
+                            # The default of 5 minutes would end a hold with 504.
+                            "stream_idle_timeout": "0s",
+                            "strip_any_host_port": True,
+                            "upgrade_configs": [{"upgrade_type": "websocket"}],
+                            "rds": {
+                                "route_config_name": f"http-{port}",
+                                "config_source": {
+                                    "path_config_source": {"path": str(rds)},
+                                    "resource_api_version": "V3",
+                                },
+                            },
+                            "access_log": access_log(log, "%METADATA(ROUTE:autostop:rule)%"),
+                            "access_log_options": {
+                                "flush_access_log_on_new_request": True,
+                                "access_log_flush_interval": periodic,
+                            },
+                            "http_filters": [
+                                {
+                                    "name": "envoy.filters.http.router",
+                                    "typed_config": {"@type": f"{_TYPES}.extensions.filters.http.router.v3.Router"},
+                                }
+                            ],
+                        },
+                    }
+                ]
+            }
+        ],
+    }
