@@ -1,0 +1,50 @@
+"""`python -m chalicelib.agent --config FILE`: run. With `--bootstrap`: write Envoy's bootstrap, print its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from chalicelib.agent.agent import Agent
+from chalicelib.agent.settings import Settings, load
+from chalicelib.envoy.bootstrap import arguments, bootstrap
+
+
+async def _run(settings: Settings) -> None:
+    async with aiohttp.ClientSession() as session:
+        agent = Agent(settings, session)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, agent.stop)
+        await agent.run()
+
+
+def main() -> None:
+    """Parse the command line and do as it says."""
+    parser = argparse.ArgumentParser(prog="autostop-agent")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--bootstrap", action="store_true")
+    options = parser.parse_args()
+    settings = load(options.config)
+    if options.bootstrap:
+        file = settings.run_dir / "envoy.json"
+        for kind in ("lds", "cds", "rds"):
+            (settings.run_dir / "xds" / kind).mkdir(parents=True, exist_ok=True)
+        node = f"{settings.load_balancer_id}/{settings.member}"
+        file.write_text(json.dumps(bootstrap(settings.run_dir, node)))
+        sys.stdout.write(json.dumps(arguments(file, os.cpu_count() or 1)) + "\n")
+        return
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_run(settings))
+
+
+if __name__ == "__main__":
+    main()
