@@ -126,8 +126,8 @@ class Spool:
         for path in sorted(self._dir.glob("[0-9]*.json"), key=lambda p: int(p.stem)):
             try:
                 data = json.loads(path.read_text())
-                times = [datetime.fromisoformat(data[name]) for name in ("start", "through")]
-                self.sequences.append(Sequence(int(path.stem), *times, data["lines"], data["sent"]))
+                start, through = (datetime.fromisoformat(data[name]) for name in ("start", "through"))
+                self.sequences.append(Sequence(int(path.stem), start, through, data["lines"], data["sent"]))
                 self.position = tuple(data["position"])
             except (ValueError, KeyError, TypeError) as error:
                 log.warning("a spooled sequence was unreadable and is left out: %s: %s", path, error)

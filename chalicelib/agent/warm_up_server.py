@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class WarmUpServer:
 
     async def start(self, socket: Path) -> web.AppRunner:
         """Serve until the runner is cleaned up."""
-        socket.unlink(missing_ok=True)
+        await asyncio.to_thread(socket.unlink, missing_ok=True)
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None)
