@@ -35,7 +35,12 @@ SENDS = frozenset({"api_handler", "tick", "reconcile", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
 EC2: dict[str, list[str]] = {
     # Start: what a deleted rule would leave stopped (docs/adr/0005).
-    "api_handler": ["ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:DescribeInstanceAttribute", "ec2:StartInstances"],
+    "api_handler": [
+        "ec2:DescribeInstances",
+        "ec2:DescribeInstanceStatus",
+        "ec2:DescribeInstanceAttribute",
+        "ec2:StartInstances",
+    ],
     "reconcile": ["ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:StartInstances", "ec2:StopInstances"],
 }
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"

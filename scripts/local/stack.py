@@ -1,0 +1,89 @@
+"""The real Lambda package, made by Chalice and deployed into the embedded cloud by CloudFormation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts import base_stack
+from scripts.local.cloud import REGION
+
+if TYPE_CHECKING:
+    from scripts.local.cloud import Cloud
+
+ROOT = Path(__file__).parent.parent.parent
+BUILD = ROOT / ".build"
+STAGE = "local"
+BUCKET = "autostop-code"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What is there after the deploy. `functions` maps tick, reconcile, ec2_state, proxy_logs to physical names."""
+
+    api_url: str
+    queue_url: str
+    functions: dict[str, str]
+
+
+def package() -> Path:
+    """`chalice package`, unless nothing changed since the last; answers the folder with sam.json and the zip."""
+    digest = hashlib.sha256()
+    sources = [ROOT / "app.py", ROOT / "requirements.txt", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+    sources += sorted((ROOT / ".chalice").glob("*.json"))
+    for source in sources:
+        digest.update(str(source.relative_to(ROOT)).encode() + b"\0" + source.read_bytes())
+    target = BUILD / digest.hexdigest()[:16]
+    if (target / "sam.json").exists():
+        return target
+    merge = BUILD / "merge.json"
+    BUILD.mkdir(exist_ok=True)
+    merge.write_text(json.dumps(base_stack.subscription(STAGE)))
+    chalice = str(ROOT / ".venv" / "bin" / "chalice")
+    done = subprocess.run(
+        [chalice, "package", "--stage", STAGE, "--merge-template", str(merge), str(target)],
+        cwd=ROOT,
+        env=os.environ | {"AWS_DEFAULT_REGION": REGION},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"chalice package failed (is PyPI reachable?):\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
+    return target
+
+
+def deploy(cloud: Cloud) -> Deployed:
+    """Base stack, code, app stack."""
+    formation = cloud.client("cloudformation")
+    base = _create(formation, f"autostop-{STAGE}-base", base_stack.template(STAGE))
+    built = package()
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.upload_file(str(built / "deployment.zip"), BUCKET, "deployment.zip")
+    template = json.loads((built / "sam.json").read_text())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/deployment.zip"
+            variables = resource["Properties"]["Environment"]["Variables"]
+            variables |= {"AUTOSTOP_QUEUE_URL": base["QueueUrl"], "AWS_ENDPOINT_URL": cloud.url}
+    outputs = _create(formation, f"autostop-{STAGE}", template)
+    found = formation.describe_stack_resources(StackName=f"autostop-{STAGE}")["StackResources"]
+    physical = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
+    names = {"tick": "Tick", "reconcile": "Reconcile", "ec2_state": "Ec2State", "proxy_logs": "ProxyLogs"}
+    api_url = f"{cloud.url}/restapis/{physical['RestAPI']}/api/_user_request_"
+    del outputs
+    return Deployed(api_url, base["QueueUrl"], {name: physical[logical] for name, logical in names.items()})
+
+
+def _create(formation: Any, name: str, template: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401
+    capabilities = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+    formation.create_stack(StackName=name, TemplateBody=json.dumps(template), Capabilities=capabilities)
+    formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    stack = formation.describe_stacks(StackName=name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

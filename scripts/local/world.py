@@ -1,0 +1,294 @@
+"""Setting the demo up: cloud, app, instances, proxy, rules; and taking it all down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import httpx
+
+from scripts.local import cloud as clouds
+from scripts.local import stack
+from scripts.local.processes import Processes, python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = stack.ROOT
+SITE_HOST = "site.demo.test"
+SITE_PORT = 8080
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that runs, and where it is."""
+
+    home: Path
+    idle_seconds: float
+    boot_seconds: float
+    tick_seconds: float
+    say: Callable[[str], None]
+    processes: Processes = field(init=False)
+    cloud: clouds.Cloud = field(init=False)
+    deployed: stack.Deployed = field(init=False)
+    admin_key: str = ""
+    instances: dict[str, dict[str, str]] = field(default_factory=dict)
+    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    balancer: dict[str, Any] = field(default_factory=dict)
+    proxy_address: str = ""
+    site_listen: int = 0
+    ssh_port: int = 22
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def set_up(self) -> None:
+        """Bring everything up, saying what is being done."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        self.processes = Processes(self.home / "logs")
+        block = clouds.block()
+        self.proxy_address = f"{block}.200"
+        self.site_listen = clouds.free_port(self.proxy_address)
+        self.ssh_port = 22 if _can_bind(f"{block}.12", 22) else 2222
+        self.say("starting the embedded cloud (MiniStack, IAM enforced) ...")
+        self.cloud = clouds.start(self.processes, self.home)
+        self.say("packaging with Chalice and deploying with CloudFormation ...")
+        self.deployed = stack.deploy(self.cloud)
+        self.say("making the first admin key, instances, the proxy and the rules ...")
+        self.admin_key = self._first_key()
+        self._make_instances(block)
+        self._start_fleet()
+        self._make_proxy()
+        self._start_proxy()
+        self._make_rules()
+        threading.Thread(target=self._tick_for_ever, daemon=True).start()
+        self._write_env()
+
+    def end(self) -> None:
+        """End everything; the logs stay."""
+        self._stopping.set()
+        if hasattr(self, "processes"):
+            self.processes.end()
+        (self.home / "env.json").unlink(missing_ok=True)
+        for secret in ("proxy.key", "id_demo"):
+            (self.home / secret).unlink(missing_ok=True)
+        shutil.rmtree(self.home / "tmp", ignore_errors=True)
+        shutil.rmtree(self.home / "run", ignore_errors=True)
+
+    def call(self, method: str, path: str, body: object = None, key: str | None = None) -> Any:  # noqa: ANN401
+        """One call of the API as admin; answers the JSON. Raises RuntimeError for a refusal."""
+        headers = {"Authorization": f"Bearer {key or self.admin_key}"}
+        answer = httpx.request(method, self.deployed.api_url + path, json=body, headers=headers, timeout=30)
+        if answer.status_code >= httpx.codes.BAD_REQUEST:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+    def rule(self, name: str) -> dict[str, Any]:
+        """A rule as the API answers it now."""
+        found: dict[str, Any] = self.call("GET", f"/rules/{self.rules[name]['id']}")
+        return found
+
+    def accepted_at(self, name: str) -> list[float]:
+        """When the guest of this instance began to accept, each time."""
+        journal = self.home / "logs" / "fleet.log"
+        lines = [json.loads(line) for line in journal.read_text().splitlines() if line.startswith("{")]
+        id_ = self.instances[name]["id"]
+        return [line["at"] for line in lines if line["instance"] == id_ and line["event"] == "accepts"]
+
+    # Steps
+
+    def _first_key(self) -> str:
+        """Straight into the table, as `scripts/bootstrap` does in an account: there is no key yet to ask with."""
+        os.environ |= clouds.CREDENTIALS | {
+            "AWS_ENDPOINT_URL": self.cloud.url,
+            "AWS_REGION": clouds.REGION,
+            "AUTOSTOP_STAGE": stack.STAGE,
+            "AUTOSTOP_TABLE_PREFIX": f"autostop-{stack.STAGE}-",
+            "AUTOSTOP_QUEUE_URL": self.deployed.queue_url,
+            "AUTOSTOP_PROXY_LOG_GROUP": f"/autostop/{stack.STAGE}/proxy",
+        }
+        from chalicelib import bootstrap  # noqa: PLC0415  (its models read the environment that was just set)
+        from chalicelib.domain.access import Role  # noqa: PLC0415
+
+        return bootstrap.manage_api_keys().create(Role.ADMIN, "demo", "demo").token
+
+    def _make_instances(self, block: str) -> None:
+        ec2 = self.cloud.client("ec2")
+        for name, address in (("site", f"{block}.11"), ("shell", f"{block}.12"), ("proxy", self.proxy_address)):
+            tags = [{"Key": "Name", "Value": name}]
+            if name == "proxy":
+                tags.append({"Key": "autostop:proxy", "Value": "demo"})
+            made = ec2.run_instances(
+                ImageId="ami-12345678",
+                MinCount=1,
+                MaxCount=1,
+                PrivateIpAddress=address,
+                TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+            )["Instances"][0]
+            self.instances[name] = {"id": made["InstanceId"], "private_ip": made["PrivateIpAddress"]}
+            if made["PrivateIpAddress"] != address:
+                raise RuntimeError(f"the emulator gave {name} the address {made['PrivateIpAddress']}, not {address}")
+        ec2.stop_instances(InstanceIds=[self.instances[name]["id"] for name in ("site", "shell")])
+
+    def _start_fleet(self) -> None:
+        key, host_key = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key("ssh-ed25519")
+        paths = {name: self.home / name for name in ("id_demo", "host_key", "authorized")}
+        key.write_private_key(str(paths["id_demo"]))
+        paths["id_demo"].chmod(stat.S_IRUSR | stat.S_IWUSR)
+        host_key.write_private_key(str(paths["host_key"]))
+        key.write_public_key(str(paths["authorized"]))
+        guests = {
+            self.instances["site"]["id"]: self._guest("site", SITE_PORT),
+            self.instances["shell"]["id"]: self._guest("shell", self.ssh_port),
+        }
+        settings = {
+            "aws_endpoint_url": self.cloud.url,
+            "boot_seconds": self.boot_seconds,
+            "guests": guests,
+            "ec2_state": self.deployed.functions["ec2_state"],
+            "authorized": str(paths["authorized"]),
+            "host_key": str(paths["host_key"]),
+        }
+        file = self.home / "fleet.json"
+        file.write_text(json.dumps(settings))
+        self.processes.start("fleet", [python(), "-m", "scripts.local.fleet", str(file)], self._env())
+
+    def _guest(self, name: str, port: int) -> dict[str, Any]:
+        return {"kind": name, "address": self.instances[name]["private_ip"], "port": port}
+
+    def _make_proxy(self) -> None:
+        self.balancer = self.call(
+            "POST",
+            "/load-balancers",
+            {
+                "kind": "proxy",
+                "name": "demo proxy",
+                "region": clouds.REGION,
+                "vpc_id": "vpc-00000001",
+                "subnet_ids": ["subnet-00000001"],
+                "security_group_ids": ["sg-00000001"],
+                "existing": True,
+            },
+        )
+        body = {"role": "proxy", "name": "demo proxy", "load_balancer_id": self.balancer["id"]}
+        key_file = self.home / "proxy.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(self.call("POST", "/api-keys", body)["token"])
+
+    def _start_proxy(self) -> None:
+        run = self.home / "run"
+        run.mkdir()
+        settings = {
+            "api_url": self.deployed.api_url,
+            "load_balancer_id": self.balancer["id"],
+            "member": self.instances["proxy"]["id"],
+            "key_file": str(self.home / "proxy.key"),
+            "region": clouds.REGION,
+            "log_group": f"/autostop/{stack.STAGE}/proxy",
+            "run_dir": str(run),
+            "state_dir": str(self.home / "state"),
+            "bind_address": self.proxy_address,
+            "poll_seconds": 2,
+            "heartbeat_seconds": 5,
+            "periodic_seconds": 5,
+        }
+        file = self.home / "agent.json"
+        file.write_text(json.dumps(settings))
+        agent = [python(), "-m", "chalicelib.agent", "--config", str(file)]
+        made = subprocess.run([*agent, "--bootstrap"], cwd=ROOT, capture_output=True, text=True, check=True)
+        self.processes.start("agent", agent, self._env())
+        envoy = str(ROOT / ".venv" / "bin" / "envoy")
+        deadline = time.monotonic() + 10
+        while not (run / "xds" / "lds" / "lds.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.processes.start("envoy", [envoy, *json.loads(made.stdout)], self._env())
+
+    def _make_rules(self) -> None:
+        common = {"idle_minutes": self.idle_seconds / 60, "load_balancer_id": self.balancer["id"]}
+        site = {
+            "name": "site",
+            "http": [
+                {
+                    "hosts": [SITE_HOST],
+                    "listen": {"protocol": "http", "port": self.site_listen},
+                    "target": {"port": SITE_PORT},
+                }
+            ],
+        }
+        shell = {"name": "shell", "tcp": [{"protocol": "ssh", "target_port": self.ssh_port}]}
+        for body in (site, shell):
+            resources = {
+                "kind": "ec2",
+                "region": clouds.REGION,
+                "instance_ids": [self.instances[str(body["name"])]["id"]],
+            }
+            self.rules[str(body["name"])] = self.call("POST", "/rules", common | body | {"resources": resources})
+
+    def _tick_for_ever(self) -> None:
+        """The emulated schedule comes each minute; the demo's waits are shorter, so it sends ticks of its own."""
+        client = self.cloud.client("lambda")
+        event = {
+            "version": "0",
+            "id": "demo",
+            "source": "aws.events",
+            "detail-type": "Scheduled Event",
+            "account": "000000000000",
+            "region": clouds.REGION,
+            "time": "2026-01-01T00:00:00Z",
+            "resources": [],
+            "detail": {},
+        }
+        while not self._stopping.wait(self.tick_seconds):
+            try:
+                client.invoke(
+                    FunctionName=self.deployed.functions["tick"],
+                    InvocationType="Event",
+                    Payload=json.dumps(event).encode(),
+                )
+            except (OSError, client.exceptions.ClientError) as error:
+                if not self._stopping.is_set():
+                    self.say(f"a tick was lost: {error}")
+
+    def _write_env(self) -> None:
+        env = {
+            "api_url": self.deployed.api_url,
+            "dashboard_url": f"{self.deployed.api_url}/ui/",
+            "admin_key": self.admin_key,
+            "aws_endpoint_url": self.cloud.url,
+            "region": clouds.REGION,
+            "proxy": {"id": self.balancer["id"], "address": self.proxy_address},
+            "instances": {name: self.instances[name] for name in ("site", "shell")},
+            "rules": {
+                name: {
+                    "id": rule["id"],
+                    "listen": rule["listen"] or {str(SITE_PORT): self.site_listen},
+                    "hosts": [host for http in rule["http"] for host in http["hosts"]],
+                }
+                for name, rule in self.rules.items()
+            },
+        }
+        file = self.home / "env.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(env, indent=2))
+
+    def _env(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AUTOSTOP_"))}
+        return clean | clouds.CREDENTIALS | {"AWS_ENDPOINT_URL": self.cloud.url, "PYTHONPATH": str(ROOT)}
+
+
+def _can_bind(address: str, port: int) -> bool:
+    with socket.socket() as trial:
+        try:
+            trial.bind((address, port))
+        except OSError:
+            return False
+        return True
