@@ -59,7 +59,8 @@ def policy(function: str) -> dict[str, Any]:
         arn = f"arn:*:dynamodb:*:*:table/autostop-*-{table}"
         statements.append(_allow(sorted(set(actions)), [arn, f"{arn}/index/*"]))
     if function in SENDS:
-        statements.append(_allow(["sqs:SendMessage"], [QUEUE]))
+        # In AWS, SendMessage covers batches; the embedded cloud asks for the batch's own name too.
+        statements.append(_allow(["sqs:SendMessage", "sqs:SendMessageBatch"], [QUEUE]))
     if function in RECEIVES:
         receive = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
         statements.append(_allow(receive, [QUEUE]))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chalicelib.agent.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class ControlPlane:
 
     async def _call(
         self, method: str, path: str, body: object, headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str], dict[str, Any]]:
+    ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
         try:
             sent = {"Authorization": f"Bearer {self._settings.key}", **(headers or {})}
             async with self._session.request(
@@ -56,6 +58,6 @@ class ControlPlane:
                     raise Unreachable(f"{method} {path}: {answer.status} {detail}")
                 raw = await answer.read()
                 data = await answer.json(content_type=None) if raw and answer.status not in {204, 304} else {}
-                return answer.status, dict(answer.headers), data if isinstance(data, dict) else {}
+                return answer.status, answer.headers, data if isinstance(data, dict) else {}
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unreachable(f"{method} {path}: {type(error).__name__}: {error}") from error

@@ -70,6 +70,7 @@ class World:
         self._make_proxy()
         self._start_proxy()
         self._make_rules()
+        self._wait_for_listeners()
         threading.Thread(target=self._tick_for_ever, daemon=True).start()
         self._write_env()
 
@@ -233,6 +234,17 @@ class World:
             }
             self.rules[str(body["name"])] = self.call("POST", "/rules", common | body | {"resources": resources})
 
+    def _wait_for_listeners(self) -> None:
+        """The proxy has polled the rules, and Envoy listens for them."""
+        (shell,) = self.rules["shell"]["listen"].values()
+        deadline = time.monotonic() + 30
+        for port in (self.site_listen, shell):
+            while not _accepts(self.proxy_address, port):
+                self.processes.check()
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"Envoy does not listen on port {port}; see {self.home / 'logs' / 'agent.log'}")
+                time.sleep(0.1)
+
     def _tick_for_ever(self) -> None:
         """The emulated schedule comes each minute; the demo's waits are shorter, so it sends ticks of its own."""
         client = self.cloud.client("lambda")
@@ -292,3 +304,11 @@ def _can_bind(address: str, port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), 1).close()
+    except OSError:
+        return False
+    return True
