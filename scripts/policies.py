@@ -1,4 +1,4 @@
-"""One least-privilege policy for each function, from one table. `python -m scripts.policies` writes them to .chalice/."""
+"""One least-privilege policy for each function, from one table. `python -m scripts.policies` writes them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _DELETE = ["dynamodb:DeleteItem"]
 _ALL = [*_READ, *_WRITE, *_DELETE, "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:Scan"]
 
 TABLES: dict[str, dict[str, list[str]]] = {
-    "api_handler": {
-        name: _ALL for name in ("rules", "claims", "load-balancers", "proxies", "activity", "events", "api-keys")
-    },
+    "api_handler": dict.fromkeys(
+        ("rules", "claims", "load-balancers", "proxies", "activity", "events", "api-keys"), _ALL
+    ),
     "tick": {"rules": ["dynamodb:Query"]},
     "reconcile": {
         "rules": [*_READ, "dynamodb:UpdateItem"],

@@ -142,7 +142,7 @@ class Fleet:
         say(id_, "accepts")
 
     def _tell(self, id_: str, state: str) -> None:
-        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html"""
+        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html."""
         event = {
             "version": "0",
             "id": f"{time.time_ns():x}",

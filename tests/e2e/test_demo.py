@@ -1,0 +1,51 @@
+"""The whole of AutoStop, for real: `./scripts/demo --once`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.e2e
+
+
+def left_running() -> list[str]:
+    """Processes that name this checkout's .demo folder on their command line, or in their environment."""
+    mark = str(ROOT / ".demo").encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in told and int(process.name) != os.getpid():
+            found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def test_the_main_story_holds_and_nothing_is_left_running():
+    done = subprocess.run([ROOT / "scripts" / "demo", "--once"], capture_output=True, text=True, timeout=480)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "every step held" in done.stdout
+    assert left_running() == []
+    assert not (ROOT / ".demo" / "env.json").exists()
+
+
+def test_killing_the_demo_outright_leaves_nothing_running():
+    with subprocess.Popen([ROOT / "scripts" / "demo"], stdout=subprocess.DEVNULL, start_new_session=True) as demo:
+        deadline = time.monotonic() + 120
+        while not (ROOT / ".demo" / "env.json").exists() and time.monotonic() < deadline:
+            assert demo.poll() is None
+            time.sleep(0.2)
+        assert left_running()
+        demo.send_signal(signal.SIGKILL)
+        demo.wait()
+    deadline = time.monotonic() + 15
+    while left_running() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left_running() == []
