@@ -29,7 +29,9 @@ def left_running() -> list[str]:
 
 
 def test_the_main_story_holds_and_nothing_is_left_running():
-    done = subprocess.run([ROOT / "scripts" / "demo", "--once"], capture_output=True, text=True, timeout=480)
+    done = subprocess.run(
+        [ROOT / "scripts" / "demo", "--once"], capture_output=True, text=True, timeout=480, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert "every step held" in done.stdout
     assert left_running() == []
