@@ -1,0 +1,77 @@
+"""What is deployed: policies as generated, every event function a module of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chalicelib.adapters.dynamodb.models import ALL_MODELS, SHORT_NAMES
+from scripts import base_stack, policies
+from scripts.local import stack
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("function", sorted(policies.TABLES))
+def test_the_policy_checked_in_is_the_one_that_the_table_gives(function):
+    assert (ROOT / ".chalice" / f"policy-{function}.json").read_text() == policies.text(function)
+
+
+def test_no_policy_allows_more_than_a_named_action():
+    for function in policies.TABLES:
+        for statement in policies.policy(function)["Statement"]:
+            assert not any("*" in action for action in statement["Action"])
+
+
+def test_only_the_worker_may_stop_anything():
+    able = [f for f in policies.TABLES if "ec2:StopInstances" in json.dumps(policies.policy(f))]
+    assert able == ["reconcile"]
+
+
+@pytest.fixture(scope="module")
+def template():
+    return json.loads((stack.package() / "sam.json").read_text())["Resources"]
+
+
+def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(template):
+    functions = {n: r["Properties"] for n, r in template.items() if r["Type"] == "AWS::Serverless::Function"}
+    handlers = {name: properties["Handler"] for name, properties in functions.items()}
+    assert handlers == {
+        "APIHandler": "app.app",
+        "Tick": "chalicelib.entrypoints.tick.tick",
+        "Reconcile": "chalicelib.entrypoints.reconcile.reconcile",
+        "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
+        "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
+    }
+    for name, properties in functions.items():
+        key = "api_handler" if name == "APIHandler" else properties["Handler"].rsplit(".", 1)[1]
+        (role,) = properties["Role"]["Fn::GetAtt"][:1]
+        (inline,) = template[role]["Properties"]["Policies"]
+        assert inline["PolicyDocument"] == policies.policy(key)
+        assert properties["Tracing"] == "Active"
+
+
+def test_the_worker_takes_one_message_at_a_time_and_the_queue_waits_six_times_as_long_as_it_may_run(template):
+    (event,) = template["Reconcile"]["Properties"]["Events"].values()
+    assert event["Properties"]["BatchSize"] == 1
+    timeout = template["Reconcile"]["Properties"]["Timeout"]
+    queue = base_stack.template("dev")["Resources"]["Reconcile"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * timeout
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
+
+
+def test_the_proxies_log_group_is_subscribed(template):
+    assert template["ProxyLogsSubscription"]["Type"] == "AWS::Logs::SubscriptionFilter"
+
+
+def test_the_base_stack_has_every_table_of_the_models_protected_outside_the_demo():
+    resources = base_stack.template("dev")["Resources"]
+    tables = {r["Properties"]["TableName"]: r for r in resources.values() if r["Type"] == "AWS::DynamoDB::Table"}
+    assert set(tables) == {f"autostop-dev-{SHORT_NAMES[model]}" for model in ALL_MODELS}
+    for table in tables.values():
+        assert table["DeletionPolicy"] == "Retain"
+        assert table["Properties"]["DeletionProtectionEnabled"]
+        assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    assert tables["autostop-dev-events"]["Properties"]["TimeToLiveSpecification"]["Enabled"]
