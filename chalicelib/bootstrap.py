@@ -37,12 +37,14 @@ def _stores() -> DynamoStores:
     return build_stores(settings().table_prefix, settings().region, SystemClock())
 
 
+@cache
 def _queue() -> SqsQueue:
     from chalicelib.adapters.aws.sqs import SqsQueue
 
     return SqsQueue(settings().queue_url, settings().region)
 
 
+@cache
 def _computes() -> dict[ResourceKind, Compute]:
     from chalicelib.adapters.aws.ec2 import Ec2Compute
     from chalicelib.domain.resources import ResourceKind
@@ -98,6 +100,13 @@ def manage_api_keys() -> ManageApiKeys:
 
     s = _stores()
     return ManageApiKeys(s.keys, s.balancers, s.events, SystemClock(), RandomIds())
+
+
+def create_first_admin_key(by: str = "bootstrap") -> str:
+    """For scripts: a key of role admin. The token is seen here once and stored nowhere."""
+    from chalicelib.domain.access import Role
+
+    return manage_api_keys().create(Role.ADMIN, "first admin key", by).token
 
 
 @cache

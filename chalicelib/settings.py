@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -32,10 +33,12 @@ def from_env(env: Mapping[str, str] = os.environ) -> Settings:
     """Read them. Raises SettingsError."""
     faults: list[str] = []
 
-    def text(name: str) -> str:
+    def text(name: str, pattern: str, words: str) -> str:
         value = env.get(name, "").strip()
         if not value:
             faults.append(f"{name} is not set")
+        elif not re.fullmatch(pattern, value):
+            faults.append(f"{name} is not {words}")
         return value
 
     def number(name: str, default: float) -> float:
@@ -49,11 +52,15 @@ def from_env(env: Mapping[str, str] = os.environ) -> Settings:
         return value
 
     settings = Settings(
-        text("AUTOSTOP_STAGE"),
-        env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1",
-        text("AUTOSTOP_TABLE_PREFIX"),
-        text("AUTOSTOP_QUEUE_URL"),
-        text("AUTOSTOP_PROXY_LOG_GROUP"),
+        text("AUTOSTOP_STAGE", r"[A-Za-z0-9_-]{1,40}", "a name of letters, digits, - and _"),
+        text(
+            "AWS_DEFAULT_REGION" if "AWS_REGION" not in env and "AWS_DEFAULT_REGION" in env else "AWS_REGION",
+            r"[a-z]{2,4}(-[a-z]+)+-\d",
+            "a region",
+        ),
+        text("AUTOSTOP_TABLE_PREFIX", r"[A-Za-z0-9_.-]{1,200}", "the beginning of a table's name"),
+        text("AUTOSTOP_QUEUE_URL", r"https?://\S+", "a URL"),
+        text("AUTOSTOP_PROXY_LOG_GROUP", r"[A-Za-z0-9_/.#-]{1,512}", "a log group's name"),
         number("AUTOSTOP_SHORTEST_IDLE_MINUTES", 1),
         timedelta(seconds=number("AUTOSTOP_HEARTBEAT_SECONDS", 60)),
     )

@@ -1,4 +1,8 @@
-"""One least-privilege policy for each function, from one table. `python -m scripts.policies` writes them."""
+"""One least-privilege policy for each function, from one table. `python -m scripts.policies` writes them to .chalice/.
+
+Account, region and stage stay `*`: Chalice substitutes nothing in a policy file. A test runs every function and holds
+its calls against these (tests/unit/entrypoints/test_policies.py).
+"""
 
 from __future__ import annotations
 
@@ -8,70 +12,96 @@ from typing import Any
 
 CHALICE = Path(__file__).parent.parent / ".chalice"
 
-_READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"]
-_WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
-_DELETE = ["dynamodb:DeleteItem"]
-_ALL = [*_READ, *_WRITE, *_DELETE, "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:Scan"]
-
+# The DynamoDB actions of each function, by table. A transaction is allowed by the actions of its parts;
+# a batch write by its own.
 TABLES: dict[str, dict[str, list[str]]] = {
-    "api_handler": dict.fromkeys(
-        ("rules", "claims", "load-balancers", "proxies", "activity", "events", "api-keys"), _ALL
-    ),
-    "tick": {"rules": ["dynamodb:Query"]},
-    "reconcile": {
-        "rules": [*_READ, "dynamodb:UpdateItem"],
-        "proxies": [*_READ, *_WRITE, *_DELETE],
-        "activity": _READ,
-        "events": ["dynamodb:BatchWriteItem", "dynamodb:PutItem"],
+    "api_handler": {
+        "rules": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
+        "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem"],
+        "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan"],
+        "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
+        "activity": ["Query", "UpdateItem"],
+        "events": ["BatchWriteItem", "Query"],
+        "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
     },
-    "ec2_state": {"rules": ["dynamodb:UpdateItem"], "claims": ["dynamodb:BatchGetItem"]},
+    "tick": {},
+    "reconcile": {
+        "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
+        "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
+        "activity": ["Query"],
+        "events": ["BatchWriteItem"],
+    },
+    "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "proxy_logs": {
-        "proxies": [*_READ, *_WRITE],
-        "activity": [*_READ, *_WRITE],
-        "events": ["dynamodb:BatchWriteItem", "dynamodb:PutItem"],
+        "proxies": ["GetItem", "PutItem", "UpdateItem"],
+        "activity": ["GetItem", "PutItem", "UpdateItem"],
+        "events": ["BatchWriteItem"],
     },
 }
+
+# Queries of indexes, by table.
+INDEXES: dict[str, dict[str, str]] = {"api_handler": {"events": "by-day"}, "tick": {"rules": "due"}}
+
 SENDS = frozenset({"api_handler", "tick", "reconcile", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-EC2: dict[str, list[str]] = {
-    # Start: what a deleted rule would leave stopped (docs/adr/0005).
-    "api_handler": [
-        "ec2:DescribeInstances",
-        "ec2:DescribeInstanceStatus",
-        "ec2:DescribeInstanceAttribute",
-        "ec2:StartInstances",
-    ],
-    "reconcile": ["ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ec2:StartInstances", "ec2:StopInstances"],
+TRACED = frozenset({"api_handler", "tick", "reconcile", "ec2_state", "proxy_logs"})
+
+_LOOK = [
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstances",
+    "ec2:DescribeSpotInstanceRequests",
+]
+DESCRIBES: dict[str, list[str]] = {
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK],
+    "reconcile": _LOOK,
+}
+ACTS: dict[str, list[str]] = {
+    # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
+    "api_handler": ["ec2:StartInstances"],
+    "reconcile": ["ec2:StartInstances", "ec2:StopInstances"],
 }
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 
 
 def policy(function: str) -> dict[str, Any]:
     """The policy document of one function."""
-    statements = [
-        _allow(
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            ["arn:*:logs:*:*:log-group:/aws/lambda/autostop-*"],
-        ),
-        _allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], ["*"]),
-    ]
+    # The log group is named after the function as Chalice, or CloudFormation, names it: APP-STAGE-NAME….
+    group = "arn:*:logs:*:*:log-group:/aws/lambda/autostop-*"
+    statements = [_allow("Logs", ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], [group])]
+    if function in TRACED:
+        # X-Ray knows no resources.
+        statements.append(_allow("Trace", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]))
     for table, actions in TABLES[function].items():
-        arn = f"arn:*:dynamodb:*:*:table/autostop-*-{table}"
-        statements.append(_allow(sorted(set(actions)), [arn, f"{arn}/index/*"]))
+        statements.append(_allow(_sid(table), [f"dynamodb:{action}" for action in actions], [_table(table)]))
+    for table, index in INDEXES.get(function, {}).items():
+        statements.append(_allow(_sid(table, index), ["dynamodb:Query"], [f"{_table(table)}/index/{index}"]))
     if function in SENDS:
-        # In AWS, SendMessage covers batches; the embedded cloud asks for the batch's own name too.
-        statements.append(_allow(["sqs:SendMessage", "sqs:SendMessageBatch"], [QUEUE]))
+        statements.append(_allow("Send", ["sqs:SendMessage", "sqs:SendMessageBatch"], [QUEUE]))
     if function in RECEIVES:
+        # Creating the event source mapping checks these too, under this role.
         receive = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
-        statements.append(_allow(receive, [QUEUE]))
-    if function in EC2:
-        # EC2's describes know no resource; which instances may be started is not known before rules are made.
-        statements.append(_allow(EC2[function], ["*"]))
+        statements.append(_allow("Receive", receive, [QUEUE]))
+    if function in DESCRIBES:
+        # EC2's describes know no resources.
+        statements.append(_allow("Look", DESCRIBES[function], ["*"]))
+    if function in ACTS:
+        # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
+        # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.
+        statements.append(_allow("Act", ACTS[function], ["arn:*:ec2:*:*:instance/*"]))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _allow(actions: list[str], resources: list[str]) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+def _table(name: str) -> str:
+    return f"arn:*:dynamodb:*:*:table/autostop-*-{name}"
+
+
+def _sid(*names: str) -> str:
+    return "".join(part.title() for name in names for part in name.split("-"))
+
+
+def _allow(sid: str, actions: list[str], resources: list[str]) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
 
 
 def text(function: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "aws_request_id"}
 
@@ -14,6 +15,10 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         line: dict[str, object] = {"level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        if function := os.environ.get("AWS_LAMBDA_FUNCTION_NAME"):
+            line["function"] = function
+        if request_id := getattr(record, "aws_request_id", None):  # Lambda's own handler puts it there
+            line["request_id"] = request_id
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

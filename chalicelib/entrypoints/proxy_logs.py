@@ -52,8 +52,6 @@ def unpack(event: object, log_group: str) -> list[LogLine]:
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
     """
-    from chalicelib.usecases.ingest_activity import LogLine
-
     try:
         packed = base64.b64decode(event["awslogs"]["data"], validate=True)  # type: ignore[index]
         unpacker = zlib.decompressobj(wbits=31)
@@ -66,18 +64,20 @@ def unpack(event: object, log_group: str) -> list[LogLine]:
         if payload["logGroup"] != log_group:
             raise UnreadablePayloadError(f"from log group {str(payload['logGroup'])[:200]!r}, not ours")
         stream = str(payload["logStream"])
-        return [
-            LogLine(str(e["id"]), stream, datetime.fromtimestamp(int(e["timestamp"]) / 1000, UTC), str(e["message"]))
-            for e in payload["logEvents"]
-        ]
-    except (
-        binascii.Error,
-        zlib.error,
-        ValueError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        OSError,
-        RecursionError,
-    ) as error:
+        events = payload["logEvents"]
+        if not isinstance(events, list):
+            raise UnreadablePayloadError("without a list of events")
+    except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadablePayloadError(f"{type(error).__name__}: {error}") from error
+    return [_line(event, stream) for event in events]
+
+
+def _line(event: object, stream: str) -> LogLine:
+    """One event; of one without id, time or text an empty line is left, to be counted as malformed."""
+    from chalicelib.usecases.ingest_activity import LogLine
+
+    try:
+        id_, timestamp, message = (event[name] for name in ("id", "timestamp", "message"))  # type: ignore[index]
+        return LogLine(str(id_), stream, datetime.fromtimestamp(int(timestamp) / 1000, UTC), str(message))
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+        return LogLine("", stream, datetime.fromtimestamp(0, UTC), "")

@@ -7,7 +7,7 @@ import os
 from chalice.app import Blueprint, SQSEvent
 
 from chalicelib import bootstrap
-from chalicelib.entrypoints import logging_setup
+from chalicelib.entrypoints import logging_setup, tracing
 
 bp = Blueprint(__name__)
 
@@ -22,4 +22,6 @@ def reconcile(event: SQSEvent) -> None:
 
     logging_setup.set_up()
     for record in event:
-        bootstrap.reconciler().run(decode(record.body))
+        request = decode(record.body)
+        with tracing.subsegment("reconcile", cause=request.cause, rules=len(request.rule_ids)):
+            bootstrap.reconciler().run(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import subprocess
 import sys
@@ -75,9 +76,20 @@ def _once(world: World) -> int:
         Story(world).play()
     except (StoryError, RuntimeError, httpx.HTTPError, subprocess.SubprocessError) as error:
         say(f"DID NOT HOLD: {type(error).__name__}: {error}")
+        _tell_why(world)
         return 1
     say("every step held")
     return 0
+
+
+def _tell_why(world: World) -> None:
+    """What the control plane thinks, for whoever has to find out."""
+    for name, rule in world.rules.items():
+        path = f"/rules/{rule['id']}"
+        say(f"{name}: {json.dumps(world.call('GET', path))}")
+        say(f"{name}: {json.dumps(world.call('GET', path + '/explain'))}")
+        for event in world.call("GET", f"{path}/events?limit=20")["items"]:
+            say(f"{name}: {event['at']} {event['actor']}: {event['words']}")
 
 
 def _show(world: World) -> None:

@@ -38,7 +38,6 @@ def test_a_control_message_has_no_lines():
     "event",
     [
         payload(logGroup="/somebody/elses"),
-        payload(logEvents=[{"id": "1"}]),
         payload(logEvents=7),
         {},
         None,

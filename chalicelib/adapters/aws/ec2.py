@@ -4,53 +4,55 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.ec2_mapping import is_spot, observed
 from chalicelib.adapters.aws.errors import translated
 from chalicelib.domain.errors import CloudError, ThrottledError
-from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
+    from chalicelib.domain.resources import ResourceRef
+
+T = TypeVar("T")
+
 BATCH = 200
 """Values a filter takes. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html"""
 
-PROXY_TAG = "autostop:proxy"
+BATCH_STATUS = 100
+"""Ids it takes. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceStatus.html"""
 
-_STATES = {
-    "pending": ResourceState.PENDING,
-    "running": ResourceState.RUNNING,
-    "stopping": ResourceState.STOPPING,
-    "stopped": ResourceState.STOPPED,
-    "shutting-down": ResourceState.GONE,
-    "terminated": ResourceState.GONE,
-}
+BATCH_TYPES = 100
+"""Types it takes. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html"""
+
+# Refusals of the caller, not of an instance: asking again for half of them gets the same answer.
+_NOT_ABOUT_AN_INSTANCE = frozenset({"AuthFailure", "ExpiredToken", "InvalidClientTokenId", "RequestExpired"})
 
 
 class Ec2Compute:
     """Implements Compute for EC2 instances."""
+
+    def __init__(self) -> None:
+        # Neither ever changes, so each is asked for once in the life of a process.
+        self._has_storage: dict[str, bool] = {}
+        self._is_persistent: dict[str, bool] = {}
 
     def describe(
         self, refs: Sequence[ResourceRef], *, status_checks: bool = False
     ) -> dict[ResourceRef, ObservedResource]:
         found = {ref: ObservedResource(ref, ResourceState.GONE) for ref in refs}
         for region, batch in _batches(refs):
-            # A filter passes over an unknown id, where InstanceIds fails the whole call for one.
-            ids = [ref.id for ref in batch]
-            with translated():
-                pages = _ec2(region).get_paginator("describe_instances")
-                for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": ids}]):
-                    for reservation in page["Reservations"]:
-                        for instance in reservation["Instances"]:
-                            observed = _observed(region, instance)
-                            found[observed.ref] = observed
+            seen = self._look(region, batch)
             if status_checks:
-                found |= self._with_checks(region, [found[ref] for ref in batch])
+                seen |= self._with_checks(region, seen.values())
+            found |= seen
         return found
 
     def protections(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
@@ -58,8 +60,14 @@ class Ec2Compute:
         for ref, seen in found.items():
             if seen.state is ResourceState.GONE:
                 continue
-            with translated():
-                answer = _ec2(ref.region).describe_instance_attribute(InstanceId=ref.id, Attribute="disableApiStop")
+            try:
+                with translated():
+                    answer = _ec2(ref.region).describe_instance_attribute(InstanceId=ref.id, Attribute="disableApiStop")
+            except CloudError as error:
+                if not error.code.startswith("InvalidInstanceID"):
+                    raise
+                found[ref] = ObservedResource(ref, ResourceState.GONE)  # it went in between
+                continue
             if answer.get("DisableApiStop", {}).get("Value"):
                 found[ref] = replace(seen, protections=(*seen.protections, Protection.STOP_PROTECTION))
         return found
@@ -76,20 +84,57 @@ class Ec2Compute:
 
         return [outcome for region, batch in _batches(refs) for outcome in _ask(call, region, batch)]
 
-    def _with_checks(self, region: str, seen: list[ObservedResource]) -> dict[ResourceRef, ObservedResource]:
-        running = [resource for resource in seen if resource.state is ResourceState.RUNNING]
-        if not running:
-            return {}
+    def _look(self, region: str, batch: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
+        # A filter passes over an unknown id, where InstanceIds fails the whole call for one.
+        by_id = [{"Name": "instance-id", "Values": [ref.id for ref in batch]}]
         with translated():
-            answer = _ec2(region).describe_instance_status(
-                Filters=[{"Name": "instance-state-name", "Values": ["running"]}],
-                InstanceIds=[resource.ref.id for resource in running],
+            pages = _ec2(region).get_paginator("describe_instances").paginate(Filters=by_id)  # type: ignore[arg-type]
+            instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
+        seen = [(instance, observed(region, instance)) for instance in instances]
+        there = [instance for instance, resource in seen if resource.state is not ResourceState.GONE]
+        with translated():
+            self._learn_types(region, there)
+            self._learn_requests(region, there)
+        return {resource.ref: self._with_protections(instance, resource) for instance, resource in seen}
+
+    def _with_protections(self, instance: InstanceTypeDef, resource: ObservedResource) -> ObservedResource:
+        more = []
+        if is_spot(instance) and not self._is_persistent.get(instance.get("SpotInstanceRequestId", ""), False):
+            more.append(Protection.SPOT)
+        if self._has_storage.get(instance.get("InstanceType", ""), False):
+            more.append(Protection.DATA_LOSS)
+        return replace(resource, protections=(*resource.protections, *more)) if more else resource
+
+    def _learn_types(self, region: str, instances: Iterable[InstanceTypeDef]) -> None:
+        """Which types have instance-store volumes: looked up here as well, since a type can change after creation."""
+        unknown = {i["InstanceType"] for i in instances if "InstanceType" in i} - self._has_storage.keys()
+        for some in _chunks(sorted(unknown), BATCH_TYPES):
+            pages = _ec2(region).get_paginator("describe_instance_types").paginate(InstanceTypes=some)
+            for page in pages:
+                for type_ in page["InstanceTypes"]:
+                    self._has_storage[type_["InstanceType"]] = bool(type_.get("InstanceStorageSupported"))
+
+    def _learn_requests(self, region: str, instances: Iterable[InstanceTypeDef]) -> None:
+        """Which Spot requests are persistent: their instances can be stopped, those of one-time requests cannot."""
+        spots = {i["SpotInstanceRequestId"] for i in instances if is_spot(i) and "SpotInstanceRequestId" in i}
+        for some in _chunks(sorted(spots - self._is_persistent.keys()), BATCH):
+            answer = _ec2(region).describe_spot_instance_requests(
+                Filters=[{"Name": "spot-instance-request-id", "Values": some}]
             )
-        passed = {
-            status["InstanceId"]
-            for status in answer["InstanceStatuses"]
-            if status["InstanceStatus"]["Status"] == status["SystemStatus"]["Status"] == "ok"
-        }
+            for request in answer["SpotInstanceRequests"]:
+                self._is_persistent[request["SpotInstanceRequestId"]] = request.get("Type") == "persistent"
+
+    def _with_checks(self, region: str, seen: Iterable[ObservedResource]) -> dict[ResourceRef, ObservedResource]:
+        running = [resource for resource in seen if resource.state is ResourceState.RUNNING]
+        passed: set[str] = set()
+        for some in _chunks([resource.ref.id for resource in running], BATCH_STATUS):
+            with translated():
+                answer = _ec2(region).describe_instance_status(InstanceIds=some)
+            passed |= {
+                status["InstanceId"]
+                for status in answer["InstanceStatuses"]
+                if status["InstanceStatus"]["Status"] == status["SystemStatus"]["Status"] == "ok"
+            }
         return {resource.ref: replace(resource, status_ok=resource.ref.id in passed) for resource in running}
 
 
@@ -102,8 +147,14 @@ def _batches(refs: Sequence[ResourceRef]) -> Iterator[tuple[str, list[ResourceRe
     for ref in dict.fromkeys(refs):
         by_region[ref.region].append(ref)
     for region, found in by_region.items():
-        for start in range(0, len(found), BATCH):
-            yield region, found[start : start + BATCH]
+        for batch in _chunks(found, BATCH):
+            yield region, batch
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def _ask(call: Callable[[str, list[str]], None], region: str, refs: list[ResourceRef]) -> list[Outcome]:
@@ -117,34 +168,7 @@ def _ask(call: Callable[[str, list[str]], None], region: str, refs: list[Resourc
         refusal = error
     else:
         return [Outcome(ref, accepted=True) for ref in refs]
-    if len(refs) == 1:
-        return [Outcome(refs[0], accepted=False, code=refusal.code, message=refusal.message)]
+    if len(refs) == 1 or refusal.retryable or refusal.code in _NOT_ABOUT_AN_INSTANCE:
+        return [Outcome(ref, accepted=False, code=refusal.code, message=refusal.message) for ref in refs]
     middle = len(refs) // 2
     return [*_ask(call, region, refs[:middle]), *_ask(call, region, refs[middle:])]
-
-
-def _observed(region: str, instance: InstanceTypeDef) -> ObservedResource:
-    tags = {tag.get("Key", ""): tag.get("Value", "") for tag in instance.get("Tags", [])}
-    reason = instance.get("StateReason", {})
-    words = ": ".join(part for part in (reason.get("Code"), reason.get("Message")) if part)
-    return ObservedResource(
-        ResourceRef(ResourceKind.EC2, region, instance["InstanceId"]),
-        _STATES.get(instance["State"]["Name"], ResourceState.PENDING),
-        instance.get("PrivateIpAddress"),
-        tags.get("Name"),
-        words or instance.get("StateTransitionReason") or None,
-        tuple(_protections(instance, tags)),
-        launched_at=instance.get("LaunchTime"),
-    )
-
-
-def _protections(instance: InstanceTypeDef, tags: dict[str, str]) -> Iterator[Protection]:
-    if "aws:autoscaling:groupName" in tags:
-        yield Protection.AUTO_SCALING
-    if PROXY_TAG in tags:
-        yield Protection.PROXY
-    if instance.get("InstanceLifecycle") == "spot":
-        # Persistent requests can be stopped, but telling them apart costs a call of its own: refuse both.
-        yield Protection.SPOT
-    if instance.get("RootDeviceType") == "instance-store":
-        yield Protection.INSTANCE_STORE_ROOT

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -13,15 +15,24 @@ from chalicelib.domain.resources import ResourceKind
 from chalicelib.ports import ReconcileRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef
 
 VERSION = 1
 BATCH = 10
 LONGEST_DELAY = 900
 """Seconds. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+
+
+MOST_RULES = 100
+MOST_ATTEMPTS = 100
+LONGEST_CAUSE = 200
+
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class SqsQueue:
@@ -32,22 +43,23 @@ class SqsQueue:
         self._region = region
 
     def send(self, requests: Sequence[ReconcileRequest], delay: timedelta | None = None) -> None:
-        seconds = min(LONGEST_DELAY, max(0, round(delay.total_seconds()))) if delay else 0
+        seconds = min(LONGEST_DELAY, max(0, math.ceil(delay.total_seconds()))) if delay else 0
         sqs = cast("SQSClient", client("sqs", self._region))
+        failed: list[BatchResultErrorEntryTypeDef] = []
         for start in range(0, len(requests), BATCH):
-            batch = requests[start : start + BATCH]
             with translated():
                 answer = sqs.send_message_batch(
                     QueueUrl=self._url,
                     Entries=[
                         {"Id": str(n), "MessageBody": encode(request), "DelaySeconds": seconds}
-                        for n, request in enumerate(batch)
+                        for n, request in enumerate(requests[start : start + BATCH])
                     ],
                 )
-            if failed := answer.get("Failed"):
-                raise CloudError(
-                    failed[0]["Code"], f"{len(failed)} of {len(batch)} messages were refused", retryable=True
-                )
+            failed += answer.get("Failed", [])
+        if failed:
+            # Said only now: what SQS took of the rest is on its way, and a message sent twice is harmless.
+            message = f"{len(failed)} of {len(requests)} messages were refused: {failed[0].get('Message', '')}"
+            raise CloudError(failed[0]["Code"], message, retryable=not failed[0]["SenderFault"])
 
 
 def encode(request: ReconcileRequest) -> str:
@@ -69,18 +81,60 @@ def decode(body: str) -> ReconcileRequest:
     """The request in a message. Raises InvalidInputError for anything that `encode` does not make."""
     try:
         data = json.loads(body)
-        if data["v"] != VERSION:
-            raise InvalidInputError((Fault("v", f"is not {VERSION}"),))
-        ids, expires_at = data["rule_ids"], datetime.fromisoformat(data["expires_at"])
-        if not isinstance(ids, list) or not all(isinstance(id_, str) for id_ in ids) or expires_at.tzinfo is None:
-            raise InvalidInputError((Fault("rule_ids", "is not a list of ids, or expires_at has no zone"),))
-        return ReconcileRequest(
-            ResourceKind(data["kind"]),
-            str(data["region"]),
-            tuple(ids),
-            expires_at.astimezone(UTC),
-            str(data["cause"]),
-            int(data["attempt"]),
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise InvalidInputError((Fault("body", f"is not a message of ours: {error}"),)) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError((Fault("body", f"is not JSON: {error}"),)) from error
+    if not isinstance(data, dict) or data.get("v") != VERSION:
+        raise InvalidInputError((Fault("v", f"is not {VERSION}"),))
+    faults = tuple(Fault(field, words) for field, (right, words) in _CHECKS.items() if not right(data.get(field)))
+    if faults:
+        raise InvalidInputError(faults)
+    return ReconcileRequest(
+        ResourceKind(data["kind"]),
+        data["region"],
+        tuple(data["rule_ids"]),
+        datetime.fromisoformat(data["expires_at"]).astimezone(UTC),
+        data["cause"],
+        data["attempt"],
+    )
+
+
+def _is_kind(value: object) -> bool:
+    return value in [kind.value for kind in ResourceKind]
+
+
+def _is_region(value: object) -> bool:
+    return isinstance(value, str) and bool(_REGION.fullmatch(value))
+
+
+def _are_ids(value: object) -> bool:
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_RULES:
+        return False
+    return all(isinstance(id_, str) and _ID.fullmatch(id_) for id_ in value)
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        at = datetime.fromisoformat(value)
+        return at.tzinfo is not None and at.astimezone(UTC) is not None
+    except (ValueError, OverflowError):
+        return False
+
+
+def _is_cause(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_CAUSE
+
+
+def _is_attempt(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ATTEMPTS
+
+
+_CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "kind": (_is_kind, "is not a kind of resource"),
+    "region": (_is_region, "is not a region"),
+    "rule_ids": (_are_ids, f"is not a list of 1 to {MOST_RULES} ids"),
+    "expires_at": (_is_time, "is not a time with a zone"),
+    "cause": (_is_cause, "is not a short text"),
+    "attempt": (_is_attempt, "is not a small count"),
+}
