@@ -23,6 +23,7 @@ from chalicelib.usecases.proxy_states import publish_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
@@ -46,6 +47,7 @@ LEASE = timedelta(seconds=60)
 
 TICK = timedelta(seconds=60)
 ATTEMPTS = 3
+LOOK_AGAIN = "look again"
 
 log = logging.getLogger(__name__)
 
@@ -80,33 +82,34 @@ class Reconciler:
             log.info("dropped an expired request", extra={"rules": request.rule_ids})
             return
         rules = list(self.rules.get_many(request.rule_ids).values())
-        if request.cause == "tick":
-            # Another message may have looked at it meanwhile.
+        if request.cause in {"tick", LOOK_AGAIN}:
+            # Another message may have looked at it meanwhile; then that one carries on, and this chain ends here.
             rules = [rule for rule in rules if rule.status.due_at is None or rule.status.due_at <= now]
         if not rules:
             return
         resources = self.observer.resources(rules)
-        soon = [rule.id for rule in rules if self._isolated(rule, resources, request)]
+        due = {rule.id: self._isolated(rule, resources, request) for rule in rules}
+        now = self.clock.now()
+        soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}
         if soon:
-            self._again(request, tuple(soon), timedelta(seconds=2))
+            self._again(request, tuple(soon), max(min(soon.values()) - now, timedelta(seconds=1)))
 
     def _isolated(
         self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource], request: ReconcileRequest
-    ) -> bool:
-        """Reconcile one rule without harm to the others; answers whether to look again before the next tick."""
+    ) -> datetime | None:
+        """Reconcile one rule without harm to the others; answers when it is due again, None if others see to it."""
         try:
             after = self.reconcile(rule, resources)
         except LostClaimError:
-            return False
+            return None
         except AutoStopError as error:
             if len(request.rule_ids) == 1 and request.attempt >= ATTEMPTS:
                 self._say(rule, EventKind.RECONCILE_FAILED, f"Looking after the rule failed: {error}")
                 raise
             log.warning("a rule raised and is sent again alone", extra={"rule": rule.id, "error": str(error)})
             self._again(request, (rule.id,), timedelta(seconds=5 * (request.attempt + 1)), request.attempt + 1)
-            return False
-        due = after.status.due_at
-        return due is not None and due < self.clock.now() + TICK
+            return None
+        return after.status.due_at
 
     def reconcile(self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource]) -> Rule:
         """Bring one rule one step closer to what it should be; answers it as recorded.
@@ -193,7 +196,7 @@ class Reconciler:
             request,
             rule_ids=rule_ids,
             expires_at=now + delay + TICK * 2,
-            cause="look again",
+            cause=LOOK_AGAIN if attempt is None else "again alone",
             attempt=request.attempt if attempt is None else attempt,
         )
         self.queue.send([again], delay)
@@ -203,7 +206,7 @@ class Reconciler:
     ) -> None:
         """Write the history: what changed, or what was asked for; a look that changed nothing says nothing."""
         old, new = before.status, after.status
-        changed = (new.state, new.reason, new.detail) != (old.state, old.reason, old.detail)
+        changed = (new.state, new.reason) != (old.state, old.reason)
         fields = {
             "rule": before.id,
             "action": decision.action.value,
