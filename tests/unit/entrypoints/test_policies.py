@@ -1,0 +1,211 @@
+"""Every function is run, and each call it makes is held against its policy: moto checks no policy itself."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chalice.test import Client
+
+import app as application
+from chalicelib import bootstrap
+from chalicelib.domain.access import Role
+from chalicelib.domain.rules import RuleState, RuleStatus
+from chalicelib.entrypoints.ec2_state import ec2_state
+from chalicelib.entrypoints.proxy_logs import proxy_logs
+from chalicelib.entrypoints.reconcile import reconcile
+from chalicelib.entrypoints.tick import tick
+from tests.builders import make_rule
+from tests.contract.conftest_aws import REGION
+from tests.unit.entrypoints.conftest import CONTEXT, documented
+from tests.unit.entrypoints.test_handlers import heartbeat, lines, message, sqs_event, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.entrypoints.conftest import Stage
+
+ROOT = Path(__file__).parent.parent.parent.parent
+ACCOUNT = "123456789012"
+IN_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+
+
+def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The action and the resource of each permission that AWS asks for when this call is made."""
+    if service == "dynamodb":
+        table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"
+        if operation == "TransactWriteItems":
+            for item in params["TransactItems"]:
+                ((kind, part),) = item.items()
+                yield f"dynamodb:{IN_TRANSACTION[kind]}", table + part["TableName"]
+        elif "RequestItems" in params:
+            for name in params["RequestItems"]:
+                yield f"dynamodb:{operation}", table + name
+        else:
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            yield f"dynamodb:{operation}", table + params["TableName"] + index
+    elif service == "sqs":
+        # In AWS the batch is covered by SendMessage: that is what is asked for here.
+        name = params["QueueUrl"].rsplit("/", 1)[1]
+        yield "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    else:
+        for id_ in params.get("InstanceIds", ["*"]) if operation in {"StartInstances", "StopInstances"} else ["*"]:
+            yield f"{service}:{operation}", "*" if id_ == "*" else f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id_}"
+
+
+def allowed(policy: dict[str, Any], action: str, resource: str) -> bool:
+    return any(
+        action in statement["Action"] and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
+        for statement in policy["Statement"]
+    )
+
+
+def refused(stage: Stage, function: str) -> list[tuple[str, str]]:
+    """What this function asked for since the stage was made and may not do."""
+    assert stage.calls, "it asked for nothing, which proves nothing"
+    policy = json.loads((ROOT / ".chalice" / f"policy-{function}.json").read_text())
+    wanted = {need for call in stage.calls for need in needs(*call)}
+    return sorted(need for need in wanted if not allowed(policy, *need))
+
+
+def test_a_call_that_no_statement_names_is_found(stage: Stage) -> None:
+    stage.calls.append(("ec2", "StopInstances", {"InstanceIds": ["i-1"]}))
+    assert refused(stage, "tick") == [("ec2:StopInstances", f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1")]
+
+
+def test_tick_may_do_what_it_does(stage: Stage) -> None:
+    stage.add_rule("i-0001")
+    stage.calls.clear()
+    tick(documented("schedule"), CONTEXT)
+    assert refused(stage, "tick") == []
+
+
+def test_ec2_state_may_do_what_it_does(stage: Stage) -> None:
+    stage.add_rule("i-abcd1111")
+    stage.calls.clear()
+    assert ec2_state(documented("ec2_state"), CONTEXT) == {"rules": 1}
+    assert refused(stage, "ec2_state") == []
+
+
+def test_proxy_logs_may_do_what_it_does(stage: Stage) -> None:
+    stage.add_rule("i-0001")
+    stage.calls.clear()
+    proxy_logs(lines(summary(), heartbeat()), CONTEXT)
+    late = [heartbeat(seq=5, summaries=0) | {"observed_from": ago(-0.01), "observed_through": ago(-0.02)}]
+    proxy_logs(lines(*late), CONTEXT)
+    assert refused(stage, "proxy_logs") == []
+
+
+def test_reconcile_may_start_and_stop(stage: Stage) -> None:
+    instance_id = stage.instance()
+    stage.add_rule(instance_id)
+    stage.stores.status.wake("ru_1", datetime.now(UTC), "traffic", datetime.now(UTC) - timedelta(seconds=5))
+    stage.calls.clear()
+    reconcile(sqs_event(message("ru_1", cause="wake")), CONTEXT)
+    assert stage.state_of(instance_id) == "running"
+    assert refused(stage, "reconcile") == []
+
+
+def test_reconcile_may_drain_and_stop_what_a_person_cools_down_by_force(stage: Stage) -> None:
+    instance_id = stage.instance()
+    rule = make_rule("ru_1", RuleStatus(state=RuleState.UP), resource_ids=(instance_id,))
+    stage.stores.rules.create(rule, "{}")
+    with_key = call_api(stage)
+    with_key("POST", "/rules/ru_1/warm-up", {"minutes": 5})
+    reconcile(sqs_event(message("ru_1")), CONTEXT)
+    with_key("POST", "/rules/ru_1/cool-down", {"minutes": 5, "force": True})
+    stage.calls.clear()
+    reconcile(sqs_event(message("ru_1")), CONTEXT)
+    assert stage.state_of(instance_id) == "stopped"
+    assert refused(stage, "reconcile") == []
+
+
+def call_api(stage: Stage) -> Any:
+    """Calls the API as an admin, and insists on success."""
+    admin = bootstrap.manage_api_keys().create(Role.ADMIN, "admin", "test").token
+
+    def call(method: str, path: str, body: Any = None, token: str = admin, **headers: str) -> Any:
+        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        with Client(application.app) as client:
+            raw = b"" if body is None else json.dumps(body).encode()
+            answer = client.http.request(method, path, headers=sent, body=raw)
+        assert answer.status_code < 300, answer.body
+        return answer
+
+    return call
+
+
+def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
+    instance_id = stage.instance()
+    call = call_api(stage)
+    stage.calls.clear()
+    key = call("POST", "/api-keys", {"role": "viewer", "name": "look"}).json_body
+    call("GET", "/api-keys")
+    settings = {
+        "kind": "proxy",
+        "name": "edge",
+        "region": REGION,
+        "vpc_id": "vpc-1",
+        "subnet_ids": ["subnet-1"],
+        "security_group_ids": ["sg-1"],
+        "existing": True,
+    }
+    lb = call("POST", "/load-balancers", settings, Idempotency_Key="lb").json_body
+    call("GET", "/load-balancers")
+    proxy = call("POST", "/api-keys", {"role": "proxy", "name": "p", "load_balancer_id": lb["id"]}).json_body["token"]
+    body = {
+        "name": "site",
+        "idle_minutes": 5,
+        "load_balancer_id": lb["id"],
+        "resources": {"kind": "ec2", "region": REGION, "instance_ids": [instance_id]},
+        "http": [{"hosts": ["a.example.com"], "target": {"protocol": "http", "port": 8080}}],
+    }
+    made = call("POST", "/rules", body, Idempotency_Key="one").json_body
+    path = f"/rules/{made['id']}"
+    call("GET", "/rules")
+    for view in ("", "/explain", "/events", "/activity"):
+        call("GET", path + view)
+    call("GET", "/events")
+    etag = call("GET", path).headers["ETag"]
+    call("PUT", path, body | {"name": "other"}, If_Match=etag)
+    config = call("GET", f"/load-balancers/{lb['id']}/config", token=proxy)
+    at = ago(0)
+    report = {
+        "member": "i-proxy1",
+        "config": config.headers["ETag"].strip('"'),
+        "applied": {"at": at},
+        "rules": [{"id": made["id"], "accepts": True, "status": 200, "at": at}],
+    }
+    call("POST", f"/load-balancers/{lb['id']}/report", report, token=proxy)
+    cause = {"rule_ids": [made["id"]], "cause": {"kind": "tcp", "source": "203.0.113.7", "port": 20000}}
+    call("POST", f"/load-balancers/{lb['id']}/warm-up", cause, token=proxy)
+    call("POST", f"{path}/warm-up", {"minutes": 30})
+    call("POST", f"{path}/cool-down", {"minutes": 30, "force": True})
+    call("POST", f"{path}/release")
+    call("DELETE", path, If_Match=call("GET", path).headers["ETag"])
+    call("DELETE", f"/load-balancers/{lb['id']}", If_Match=call("GET", f"/load-balancers/{lb['id']}").headers["ETag"])
+    call("DELETE", f"/api-keys/{key['id']}")
+    assert refused(stage, "api_handler") == []
+    assert stage.state_of(instance_id) == "running", "a deleted rule leaves nobody with a stopped instance"
+
+
+def ago(hours: float) -> str:
+    return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+
+
+@pytest.mark.parametrize("function", ["api_handler", "tick", "reconcile", "ec2_state", "proxy_logs"])
+def test_every_function_may_write_its_log_and_its_traces(function: str) -> None:
+    policy = json.loads((ROOT / ".chalice" / f"policy-{function}.json").read_text())
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/autostop-dev-{function}:log-stream:x"
+    assert allowed(policy, "logs:PutLogEvents", group)
+    assert allowed(policy, "xray:PutTraceSegments", "*")
