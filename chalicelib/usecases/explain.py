@@ -44,5 +44,5 @@ class Explain:
         rule = self.rules.get(rule_id)
         observer = Observer(self.activity, self.proxies, self.computes)
         now = self.clock.now()
-        facts = observer.facts(rule, observer.resources([rule]), now)
+        facts = observer.facts(rule, observer.look([rule], now))
         return Explanation(rule, decide(rule, facts, now), facts.sources, facts.last_use)

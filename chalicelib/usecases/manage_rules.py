@@ -85,7 +85,7 @@ class ManageRules:
                 taken |= {tcp.listen_port for tcp in chosen.tcp if tcp.listen_port is not None}
                 continue
             if stored.id == rule_id:
-                self._tell(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
+                self._changed(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
             return stored
         raise ConflictError(f"No free listen port was found in {PORT_TRIES} tries; choose one with listen_port.")
 
@@ -97,8 +97,7 @@ class ManageRules:
         after = self.rules.replace(
             before, replace(before, spec=chosen), _compact(replace(before, spec=chosen), observed)
         )
-        publish_state(self.proxies, after, self.clock.now())
-        self._tell(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
+        self._changed(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
         return after
 
     def get(self, rule_id: str) -> Rule:
@@ -196,7 +195,8 @@ class ManageRules:
         compact = (json.loads(text) for text in self.proxies.rules(balancer.id))
         return {port for rule in compact for port in _ports(rule)}
 
-    def _tell(self, rule: Rule, kind: EventKind, by: str, words: str) -> None:
+    def _changed(self, rule: Rule, kind: EventKind, by: str, words: str) -> None:
+        """Everybody who has to know: the history, the rule's proxy, the worker."""
         now = self.clock.now()
         self.events.append([Event(self.ids.new("ev"), now, kind, rule.id, f"key {by}", words)])
         publish_state(self.proxies, rule, now, rule.status.drain.until if rule.status.drain else None)

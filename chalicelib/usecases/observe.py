@@ -1,4 +1,8 @@
-"""Observe: gather the facts around rules, once for a whole group where AWS lets us."""
+"""Observe: gather the facts around rules, once for a whole group where the world lets us.
+
+The order is part of the evidence. Whoever stores activity stores what was used before what that proves (ingest), so
+whoever reads must read the proof first: a watermark read after the activity could cover a use that was not read.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,18 @@ if TYPE_CHECKING:
 NEEDS_HEALTH = frozenset({RuleState.STARTING, RuleState.FAILED})
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a group of rules shares: its resources as described, and the activity sources by load balancer."""
+
+    resources: Mapping[ResourceRef, ObservedResource]
+    sources: Mapping[str, tuple[Source, ...]]
+
+    def of(self, rule: Rule) -> tuple[Source, ...]:
+        """The sources of one rule; none for a rule without a load balancer."""
+        return self.sources.get(rule.spec.load_balancer_id or "", ())
+
+
 @dataclass(slots=True)
 class Observer:
     """Reads what `decide` needs. It holds nothing between calls."""
@@ -29,8 +45,22 @@ class Observer:
     proxies: ProxyStore
     computes: Mapping[ResourceKind, Compute]
 
-    def resources(self, rules: Sequence[Rule]) -> dict[ResourceRef, ObservedResource]:
-        """Describe the resources of rules of one kind, and the proxies that watch them, in one go."""
+    def look(self, rules: Sequence[Rule], now: datetime) -> Surroundings:
+        """One look for a group: one query for each load balancer, and describes as batched as AWS allows.
+
+        Raises CloudError.
+        """
+        return Surroundings(self._resources(rules), self._sources(rules, now))
+
+    def facts(self, rule: Rule, seen: Surroundings) -> Facts:
+        """Put the facts of one rule together; costs one query for its activity, read after the proof in `seen`."""
+        known = self.activity.facts(rule.id)
+        sources = seen.of(rule)
+        own = tuple(seen.resources[ref] for ref in rule.spec.refs if ref in seen.resources)
+        healthy, health_source = _health(rule, known, own, sources)
+        return Facts(own, sources, last_use(rule, known), healthy, health_source)
+
+    def _resources(self, rules: Sequence[Rule]) -> dict[ResourceRef, ObservedResource]:
         found: dict[ResourceRef, ObservedResource] = {}
         for kind in {rule.spec.kind for rule in rules}:
             of_kind = [rule for rule in rules if rule.spec.kind is kind]
@@ -39,43 +69,44 @@ class Observer:
             found |= self.computes[kind].describe(refs, status_checks=unprobed)
         return found
 
-    def facts(self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource], now: datetime) -> Facts:
-        """Put the facts of one rule together. Costs one query for activity and one for the proxy's members."""
-        known = self.activity.facts(rule.id)
-        sources: tuple[Source, ...] = ()
-        if rule.spec.load_balancer_id is not None:
-            sources = self._live(self.proxies.sources(rule.spec.load_balancer_id), rule, now)
-        own = tuple(resources[ref] for ref in rule.spec.refs if ref in resources)
-        healthy, health_source = self._health(rule, known, own, sources)
-        return Facts(own, sources, last_use(rule, known), healthy, health_source)
+    def _sources(self, rules: Sequence[Rule], now: datetime) -> dict[str, tuple[Source, ...]]:
+        regions = {r.spec.load_balancer_id: r.spec.region for r in rules if r.spec.load_balancer_id is not None}
+        known = {id_: tuple(self.proxies.sources(id_)) for id_ in regions}
+        silent = {
+            (id_, ResourceRef(ResourceKind.EC2, regions[id_], source.name))
+            for id_, sources in known.items()
+            for source in sources
+            if source.is_silent(now) and source.name.startswith("i-")
+        }
+        gone = self._gone({ref for _, ref in silent})
+        left_out = {(id_, ref.id) for id_, ref in silent if ref in gone}
+        return {id_: tuple(s for s in sources if (id_, s.name) not in left_out) for id_, sources in known.items()}
 
-    def _live(self, sources: Sequence[Source], rule: Rule, now: datetime) -> tuple[Source, ...]:
-        """Leave out silent members of which AWS says that they are gone; any other silence is ignorance."""
-        silent = [source for source in sources if source.is_silent(now) and source.name.startswith("i-")]
+    def _gone(self, members: set[ResourceRef]) -> set[ResourceRef]:
+        """The members of which AWS says that they are gone: only they stop counting, any other silence is ignorance."""
         compute = self.computes.get(ResourceKind.EC2)
-        if not silent or compute is None:
-            return tuple(sources)
-        refs = [ResourceRef(ResourceKind.EC2, rule.spec.region, source.name) for source in silent]
-        observed = compute.describe(refs)
-        gone = {ref.id for ref, seen in observed.items() if seen.state in {ResourceState.GONE, ResourceState.STOPPED}}
-        return tuple(source for source in sources if source.name not in gone)
+        if not members or compute is None:
+            return set()
+        observed = compute.describe(sorted(members))
+        return {ref for ref, seen in observed.items() if seen.state in {ResourceState.GONE, ResourceState.STOPPED}}
 
-    def _health(
-        self, rule: Rule, known: ActivityFacts, own: Iterable[ObservedResource], sources: Sequence[Source]
-    ) -> tuple[bool | None, str | None]:
-        """The verdict since the last start: the proxy's probe, or EC2's status checks where there is no prober."""
-        if rule.spec.load_balancer_id is None:
-            verdicts = [resource.status_ok for resource in own if resource.state is ResourceState.RUNNING]
-            if not verdicts or any(verdict is None for verdict in verdicts):
-                return None, None
-            return all(verdicts), "ec2 status checks"
-        since = rule.status.start_requested_at
-        members = {source.name for source in sources}
-        fresh = [h for h in known.health if h.member in members and (since is None or h.at >= since)]
-        if not fresh:
+
+def _health(
+    rule: Rule, known: ActivityFacts, own: Iterable[ObservedResource], sources: Sequence[Source]
+) -> tuple[bool | None, str | None]:
+    """The verdict since the last start: the proxy's probe, or EC2's status checks where there is no prober."""
+    if rule.spec.load_balancer_id is None:
+        verdicts = [resource.status_ok for resource in own if resource.state is ResourceState.RUNNING]
+        if not verdicts or any(verdict is None for verdict in verdicts):
             return None, None
-        newest = max(fresh, key=lambda health: health.at)
-        return newest.accepts, f"proxy {newest.member}"
+        return all(verdicts), "ec2 status checks"
+    since = rule.status.start_requested_at
+    members = {source.name for source in sources}
+    fresh = [h for h in known.health if h.member in members and (since is None or h.at >= since)]
+    if not fresh:
+        return None, None
+    newest = max(fresh, key=lambda health: health.at)
+    return newest.accepts, f"proxy {newest.member}"
 
 
 def last_use(rule: Rule, known: ActivityFacts) -> Use | None:

@@ -76,14 +76,14 @@ class ProxyConfig:
     clock: Clock
     ids: Ids
 
-    def poll(self, load_balancer_id: str, member: str, if_none_match: str | None) -> ConfigAnswer | None:
+    def poll(self, load_balancer_id: str, member: str | None, if_none_match: str | None) -> ConfigAnswer | None:
         """The parts that changed since the version in `if_none_match`; None (304) if neither did.
 
-        Raises NotFoundError.
+        Who does not say which member it is (a person who looks) is asked to send nothing again. Raises NotFoundError.
         """
         state = self.proxies.poll(load_balancer_id)
         known_rules, known_states = parse_etag(if_none_match)
-        resend = state.resend_from.get(member)
+        resend = state.resend_from.get(member) if member else None
         if (known_rules, known_states) == (state.rules_version, state.states_version) and resend is None:
             return None
         parts = {

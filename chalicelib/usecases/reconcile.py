@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decide import DRAIN, decide
 from chalicelib.domain.decisions import Action
-from chalicelib.domain.errors import AutoStopError, CloudError, LostClaimError
+from chalicelib.domain.errors import CloudError, LostClaimError
 from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.history import Step, event_of
 from chalicelib.domain.resources import Outcome, ResourceRef
-from chalicelib.domain.rules import Claim, RuleState
+from chalicelib.domain.rules import Claim
 from chalicelib.domain.transition import drained, refused, settle
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.proxy_states import publish_state
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
-    from chalicelib.domain.resources import ObservedResource, ResourceKind
+    from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
         ActivityStore,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         RuleStatusStore,
         WorkQueue,
     )
+    from chalicelib.usecases.observe import Surroundings
 
 LEASE = timedelta(seconds=60)
 """As long as the reconcile function may run: a holder that is still alive has it."""
@@ -87,31 +89,32 @@ class Reconciler:
             rules = [rule for rule in rules if rule.status.due_at is None or rule.status.due_at <= now]
         if not rules:
             return
-        resources = self.observer.resources(rules)
-        due = {rule.id: self._isolated(rule, resources, request) for rule in rules}
+        seen = self.observer.look(rules, now)
+        due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}
         if soon:
             self._again(request, tuple(soon), max(min(soon.values()) - now, timedelta(seconds=1)))
 
-    def _isolated(
-        self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource], request: ReconcileRequest
-    ) -> datetime | None:
-        """Reconcile one rule without harm to the others; answers when it is due again, None if others see to it."""
+    def _isolated(self, rule: Rule, seen: Surroundings, request: ReconcileRequest) -> datetime | None:
+        """Reconcile one rule without harm to the others; answers when it is due again, None if others see to it.
+
+        Whatever one rule raises, a defect of ours included, must not keep the others of its message from their turn.
+        """
         try:
-            after = self.reconcile(rule, resources)
+            after = self.reconcile(rule, seen)
         except LostClaimError:
             return None
-        except AutoStopError as error:
+        except Exception as error:
             if len(request.rule_ids) == 1 and request.attempt >= ATTEMPTS:
                 self._say(rule, EventKind.RECONCILE_FAILED, f"Looking after the rule failed: {error}")
                 raise
-            log.warning("a rule raised and is sent again alone", extra={"rule": rule.id, "error": str(error)})
+            log.exception("a rule raised and is sent again alone", extra={"rule": rule.id})
             self._again(request, (rule.id,), timedelta(seconds=5 * (request.attempt + 1)), request.attempt + 1)
             return None
         return after.status.due_at
 
-    def reconcile(self, rule: Rule, resources: Mapping[ResourceRef, ObservedResource]) -> Rule:
+    def reconcile(self, rule: Rule, seen: Surroundings) -> Rule:
         """Bring one rule one step closer to what it should be; answers it as recorded.
 
         Raises LostClaimError when somebody else is at work on it or wrote to it meanwhile.
@@ -119,13 +122,13 @@ class Reconciler:
         now = self.clock.now()
         if rule.status.claim is not None and rule.status.claim.live(now):
             raise LostClaimError(rule.id)
-        facts = self.observer.facts(rule, resources, now)
+        facts = self.observer.facts(rule, seen)
         decision = decide(rule, facts, now)
         status = settle(rule, decision, facts, now)
         if not decision.action.touches_the_world:
             publish_state(self.proxies, rule, now, status.drain.until if status.drain else None)
             after = self.status.record(rule, status)
-            self._tell(rule, decision, after, facts)
+            self._tell(Step(rule, after, decision, facts))
             return after
         return self._act(rule, decision, facts, status)
 
@@ -153,7 +156,7 @@ class Reconciler:
         except LostClaimError:
             # A wake or a person wrote while we acted: their write stays, ours gives way, and the rule is looked at now.
             after = self._give_way(claimed, status)
-        self._tell(rule, decision, after, facts, outcomes)
+        self._tell(Step(rule, after, decision, facts, outcomes))
         return after
 
     def _give_way(self, claimed: Rule, status: RuleStatus) -> Rule:
@@ -201,58 +204,19 @@ class Reconciler:
         )
         self.queue.send([again], delay)
 
-    def _tell(
-        self, before: Rule, decision: Decision, after: Rule, facts: Facts, outcomes: Sequence[Outcome] = ()
-    ) -> None:
-        """Write the history: what changed, or what was asked for; a look that changed nothing says nothing."""
-        old, new = before.status, after.status
-        changed = (new.state, new.reason) != (old.state, old.reason)
+    def _tell(self, step: Step) -> None:
+        decision, after = step.decision, step.after
         fields = {
-            "rule": before.id,
+            "rule": after.id,
             "action": decision.action.value,
             "desired": decision.desired.value,
             "reason": decision.reason.value,
-            "state": new.state.value,
+            "state": after.status.state.value,
             "until": decision.until.isoformat(),
         }
         log.info("decided", extra=fields)
-        renewed = decision.action is Action.DRAIN and old.drain is not None
-        if not changed and (not decision.action.touches_the_world or renewed):
-            return
-        words = f"{decision.words} ({decision.action.value} → {new.state.value})"
-        seconds = None
-        if new.state is RuleState.UP and old.state is RuleState.STARTING and old.start_requested_at is not None:
-            seconds = (self.clock.now() - old.start_requested_at).total_seconds()
-        kind = EventKind.STATE_CHANGED if new.state is not old.state else EventKind.DECIDED
-        if any(not outcome.accepted for outcome in outcomes):
-            kind = EventKind.START_REFUSED if decision.action is Action.START else EventKind.STOP_REFUSED
-            words = new.detail or words
-        self.events.append(
-            [
-                Event(
-                    self.ids.new("ev"),
-                    self.clock.now(),
-                    kind,
-                    before.id,
-                    _actor(before, facts, decision),
-                    words,
-                    action=decision.action.value,
-                    reason=(new.reason or decision.reason).value,
-                    state=new.state.value,
-                    evidence=decision.evidence,
-                    seconds=seconds,
-                )
-            ]
-        )
+        if step.worth_telling:
+            self.events.append([event_of(step, self.ids.new("ev"), self.clock.now())])
 
     def _say(self, rule: Rule, kind: EventKind, words: str) -> None:
         self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, rule.id, "autostop", words)])
-
-
-def _actor(rule: Rule, facts: Facts, decision: Decision) -> str:
-    override = rule.status.override
-    if override and decision.reason.value in {"warm_up", "cool_down"}:
-        return f"key {override.by}"
-    if decision.action is Action.START and facts.last_use:
-        return facts.last_use.source
-    return "autostop"

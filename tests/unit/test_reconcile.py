@@ -169,10 +169,10 @@ def test_two_reconciles_at_once_send_one_stop_and_no_error():
     world.clock.advance(2 * SECONDS)
     world.agent.beat()
     rule = world.rule
-    resources = world.worker.observer.resources([rule])
-    world.worker.reconcile(rule, resources)
+    seen = world.worker.observer.look([rule], world.clock.now())
+    world.worker.reconcile(rule, seen)
     with pytest.raises(LostClaimError):
-        world.worker.reconcile(rule, resources)
+        world.worker.reconcile(rule, seen)
     assert len(world.stops()) == 1
     kinds = {event.kind for event in world.stores.events.all(rule.created_at, world.clock.now(), 1000).items}
     assert not {kind for kind in kinds if "refused" in kind or "failed" in kind}
@@ -185,10 +185,33 @@ def test_a_wake_between_observation_and_stop_wins():
     world.clock.advance(2 * SECONDS)
     world.agent.beat()
     rule = world.rule
-    resources = world.worker.observer.resources([rule])
+    seen = world.worker.observer.look([rule], world.clock.now())
     world.wake()
     with pytest.raises(LostClaimError):
-        world.worker.reconcile(rule, resources)
+        world.worker.reconcile(rule, seen)
+    assert world.stops() == []
+
+
+@pytest.mark.parametrize("interrupted", ["sources", "facts"])
+def test_use_that_is_stored_while_the_evidence_is_read_is_never_overlooked(interrupted):
+    world = up_world()
+    while not world.agent.diverts():
+        world.pass_time(5 * SECONDS, step=SECONDS)
+    world.clock.advance(2 * SECONDS)
+    world.agent.beat()
+    store = world.stores.proxies if interrupted == "sources" else world.stores.activity
+    read = getattr(store, interrupted)
+
+    def read_while_somebody_uses_it(key: str):
+        setattr(store, interrupted, read)
+        world.agent.use()
+        world.clock.advance(SECONDS)
+        world.agent.beat()
+        return read(key)
+
+    setattr(store, interrupted, read_while_somebody_uses_it)
+    rule = world.rule
+    world.worker.reconcile(rule, world.worker.observer.look([rule], world.clock.now()))
     assert world.stops() == []
 
 
@@ -208,7 +231,7 @@ def test_a_worker_that_dies_between_stop_and_record_is_taken_over():
     rule, record = world.rule, world.stores.rules.record
     world.stores.rules.record = die  # type: ignore[method-assign]
     with pytest.raises(Killed):
-        world.worker.reconcile(rule, world.worker.observer.resources([rule]))
+        world.worker.reconcile(rule, world.worker.observer.look([rule], world.clock.now()))
     world.stores.rules.record = record  # type: ignore[method-assign]
     assert len(world.stops()) == 1
     assert world.rule.status.claim is not None
@@ -234,7 +257,7 @@ def test_a_wake_while_a_stop_is_being_carried_out_is_not_lost():
 
     world.cloud.stop = stop_while_somebody_comes  # type: ignore[method-assign]
     rule = world.rule
-    world.worker.reconcile(rule, world.worker.observer.resources([rule]))
+    world.worker.reconcile(rule, world.worker.observer.look([rule], world.clock.now()))
     world.cloud.stop = stop  # type: ignore[method-assign]
     assert len(world.stops()) == 1
     assert world.rule.status.due_at == world.clock.now()

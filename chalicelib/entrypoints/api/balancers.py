@@ -88,8 +88,8 @@ def delete_balancer(call: Call[None], load_balancer_id: str) -> Json:
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged")
 def config(call: Call[None], load_balancer_id: str) -> Response:
-    member = call.query("member") or ""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", member):
+    member = call.query("member")
+    if member is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", member):
         raise InvalidInputError((Fault("member", "is not 1 to 64 letters, digits, dots, dashes or underscores"),))
     known = call.header("if-none-match")
     answer = call.services.proxy_config.poll(load_balancer_id, member, known)

@@ -1,0 +1,89 @@
+"""What a reconcile has to tell: the event that a decision, once carried out, leaves in the history. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.rules import RuleState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.domain.decisions import Decision
+    from chalicelib.domain.facts import Facts
+    from chalicelib.domain.resources import Outcome
+    from chalicelib.domain.rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One reconcile, done: the rule before and after it, what was decided on which facts, and what AWS answered."""
+
+    before: Rule
+    after: Rule
+    decision: Decision
+    facts: Facts
+    outcomes: Sequence[Outcome] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether AWS refused any of it."""
+        return any(not outcome.accepted for outcome in self.outcomes)
+
+    @property
+    def worth_telling(self) -> bool:
+        """A look that changed nothing says nothing; neither does the renewal of a drain."""
+        old, new = self.before.status, self.after.status
+        if (new.state, new.reason) != (old.state, old.reason):
+            return True
+        renewed = self.decision.action is Action.DRAIN and old.drain is not None
+        return self.decision.action.touches_the_world and not renewed
+
+
+def event_of(step: Step, id_: str, at: datetime) -> Event:
+    """The entry of the history for one step."""
+    new, decision = step.after.status, step.decision
+    words = f"{decision.words} ({decision.action.value} → {new.state.value})"
+    if step.refused:
+        words = new.detail or words
+    return Event(
+        id_,
+        at,
+        _kind(step),
+        step.before.id,
+        _actor(step),
+        words,
+        action=decision.action.value,
+        reason=(new.reason or decision.reason).value,
+        state=new.state.value,
+        evidence=decision.evidence,
+        seconds=_seconds_to_start(step, at),
+    )
+
+
+def _kind(step: Step) -> EventKind:
+    if step.refused:
+        return EventKind.START_REFUSED if step.decision.action is Action.START else EventKind.STOP_REFUSED
+    if step.after.status.state is not step.before.status.state:
+        return EventKind.STATE_CHANGED
+    return EventKind.DECIDED
+
+
+def _seconds_to_start(step: Step, at: datetime) -> float | None:
+    old, new = step.before.status, step.after.status
+    if new.state is RuleState.UP and old.state is RuleState.STARTING and old.start_requested_at is not None:
+        return (at - old.start_requested_at).total_seconds()
+    return None
+
+
+def _actor(step: Step) -> str:
+    override = step.before.status.override
+    if override and step.decision.reason in {Reason.WARM_UP, Reason.COOL_DOWN}:
+        return f"key {override.by}"
+    if step.decision.action is Action.START and step.facts.last_use:
+        return step.facts.last_use.source
+    return "autostop"
