@@ -32,6 +32,9 @@ DRAIN_GIVEN_UP = timedelta(minutes=3)
 
 LOOK_STARTING = timedelta(seconds=5)
 LOOK_HEALTH = timedelta(seconds=2)
+LOOK_UNHEALTHY = timedelta(minutes=1)
+"""A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
+
 LOOK_DRAINING = timedelta(seconds=2)
 LOOK_STOPPING = timedelta(seconds=10)
 
@@ -126,12 +129,12 @@ class _Case:
         began = self.status.start_requested_at or self.status.since
         if self.status.state is RuleState.FAILED and self.status.reason is Reason.HEALTH_FAILED:
             return self._say(
-                Action.WAIT, RuleState.FAILED, LOOK_STARTING, Reason.HEALTH_FAILED, detail=self.status.detail
+                Action.WAIT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.HEALTH_FAILED, detail=self.status.detail
             )
         if began is not None and self.now - began > START_TIMEOUT and self.status.state is RuleState.STARTING:
             failed = Reason.HEALTH_FAILED if reason is Reason.AWAITING_HEALTH else Reason.START_FAILED
             waited = f"Not up {int(START_TIMEOUT.total_seconds() / 60)} minutes after the start was asked for."
-            return self._say(Action.REPORT, RuleState.FAILED, LOOK_STARTING, failed, detail=waited)
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, failed, detail=waited)
         return self._say(Action.WAIT, RuleState.STARTING, look, reason)
 
     # Down

@@ -165,9 +165,9 @@ class SeenResource:
 class RuleStatus:
     """What is so, as far as the last reconcile knew. Facts and times only; never an order.
 
-    `up_since` is when the rule last became up or was seen running against our expectation: an idle window never
-    reaches back behind it. `woken_at` is the last traffic wake, `woken_by` its cause in words.
-    `stopped_by_hand_at` is when it was found stopped although we had not asked.
+    `up_since` is since when any of its resources has been seen running: an idle window never reaches back behind it.
+    `woken_at` is the last traffic wake, `woken_by` its cause in words. `stopped_by_hand_at` is when it was found
+    stopped although we had not asked.
     """
 
     state: RuleState = RuleState.DOWN

@@ -52,14 +52,13 @@ def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleS
     )
     if found_stopped_by_hand(rule, facts):
         status = replace(status, stopped_by_hand_at=now)
-    running = facts.within(ResourceState.RUNNING)
-    if running and len(running) == len(facts.existing):
+    if facts.within(ResourceState.RUNNING):
         status = replace(status, up_since=old.up_since or now)
     if state is RuleState.UP:
         status = _up(status, decision)
     elif state is RuleState.DOWN:
         status = replace(status, up_since=None, start_requested_at=None, drain=None, failures=0, retry_at=None)
-    return _after(decision, status, rule.id, now)
+    return _after(decision, status, facts, rule.id, now)
 
 
 def _up(status: RuleStatus, decision: Decision) -> RuleStatus:
@@ -69,10 +68,12 @@ def _up(status: RuleStatus, decision: Decision) -> RuleStatus:
     return status  # up against our wish: a stop that was given up keeps its back-off
 
 
-def _after(decision: Decision, status: RuleStatus, rule_id: str, now: datetime) -> RuleStatus:
+def _after(decision: Decision, status: RuleStatus, facts: Facts, rule_id: str, now: datetime) -> RuleStatus:
     match decision.action:
         case Action.START:
-            return replace(status, start_requested_at=now, stop_requested_at=None, up_since=None, drain=None)
+            # A part that runs keeps its time: a part that never starts must not keep it from ever being idle.
+            up_since = status.up_since if facts.within(ResourceState.RUNNING) else None
+            return replace(status, start_requested_at=now, stop_requested_at=None, up_since=up_since, drain=None)
         case Action.STOP:
             return replace(status, stop_requested_at=now, start_requested_at=None)
         case Action.CANCEL_STOP if decision.reason is Reason.DRAIN_UNCONFIRMED:

@@ -146,6 +146,8 @@ class Reconciler:
         elif decision.action is Action.CANCEL_STOP:
             publish_state(self.proxies, rule, now)
         else:
+            if decision.action is Action.START and rule.status.drain is not None:
+                publish_state(self.proxies, rule, now)
             outcomes = self._ask_aws(rule, decision)
         if any(not outcome.accepted for outcome in outcomes):
             status = refused(status, decision.action, outcomes, rule.id, now)

@@ -103,6 +103,46 @@ def test_a_wake_while_aws_is_stopping_starts_again_as_soon_as_aws_allows():
     assert len(world.starts()) == 2
 
 
+def test_a_start_ends_the_diversion_at_once_so_that_nobody_is_held_from_a_guest_that_runs():
+    world = up_world()
+    while not world.stops():
+        world.pass_time(5 * SECONDS)
+    world.instance.halt = world.instance.boot = timedelta(0)
+    world.wake()
+    while len(world.starts()) < 2:
+        world.pass_time(SECONDS, step=SECONDS)
+    world.agent.poll()
+    assert not world.agent.diverts()
+
+
+def test_a_rule_of_two_of_which_one_never_starts_is_stopped_when_nobody_uses_it():
+    world = World(resource_ids=("i-00000001", "i-00000002"))
+    world.cloud.instances[world.cloud.add("i-00000002")].refuse_start.extend([("Unsupported", "Never")] * 1000)
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.pass_time(2 * IDLE)
+    assert world.instance.state is ResourceState.STOPPED
+    assert world.state is RuleState.DOWN
+
+
+def test_a_rule_that_runs_and_never_accepts_is_failed_and_looked_at_once_a_minute_at_most():
+    world = World()
+    world.agent.accepts = False
+    world.pass_time(10 * SECONDS)
+    for _ in range(13):
+        world.wake()
+        world.pass_time(MINUTES)
+    assert world.state is RuleState.FAILED
+    assert world.rule.status.reason is Reason.HEALTH_FAILED
+    before = world.cloud.calls["describe"]
+    world.agent.quiet = True
+    world.pass_time(2 * MINUTES)
+    assert world.cloud.calls["describe"] - before <= 3
+    world.agent.quiet, world.agent.accepts = False, None
+    world.pass_time(10 * SECONDS)
+    assert world.state is RuleState.UP
+
+
 def test_a_proxy_that_falls_silent_keeps_the_rule_up_and_says_blind():
     world = up_world()
     world.agent.mute = True

@@ -105,7 +105,10 @@ class World:
 
 
 class Agent:
-    """What the proxy's agent does, as far as the control plane can tell. Switches make it misbehave."""
+    """What the proxy's agent does, as far as the control plane can tell. Switches make it misbehave.
+
+    `accepts` overrides what its probes find; `quiet` stops its reports.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -119,6 +122,8 @@ class Agent:
         self.lose: set[int] = set()
         self.skew = timedelta(0)
         self.drains: dict[str, datetime] = {}
+        self.accepts: bool | None = None
+        self.quiet = False
 
     def use(self) -> None:
         """Bytes pass on a connection that is open."""
@@ -152,7 +157,9 @@ class Agent:
                 for through, lines in list(self.kept):
                     if through > start:
                         self.ship(lines)
-        accepts = self.world.instance.state is ResourceState.RUNNING
+        if self.quiet:
+            return
+        accepts = self.world.instance.state is ResourceState.RUNNING if self.accepts is None else self.accepts
         report = ProxyReport("i-proxy", (self.etag or "").strip('"'), now, (), (RuleHealth("ru_1", accepts, now),))
         self.world.config.report("lb_1", report)
 
