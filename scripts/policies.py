@@ -34,7 +34,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "proxy_logs": {
         "proxies": ["GetItem", "PutItem", "UpdateItem"],
-        "activity": ["GetItem", "PutItem", "UpdateItem"],
+        "activity": ["GetItem", "UpdateItem"],
         "events": ["BatchWriteItem"],
     },
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from pynamodb.exceptions import PynamoDBException
@@ -16,9 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from pynamodb.expressions.condition import Condition
+    from pynamodb.expressions.update import Action
+
     from chalicelib.ports import Clock
 
-TOTALS_KEPT = timedelta(days=90)
+KEPT = timedelta(days=90)
+"""Facts are kept so long after their last write: longer than any idle time, and those of a deleted rule go too."""
+
 PIECES_KEPT = timedelta(hours=6)
 _FIGURES = ("requests", "connections", "open", "bytes_in", "bytes_out")
 
@@ -35,7 +42,7 @@ class DynamoActivity:
         with translated():
             try:
                 ActivityItem(rule_id, f"fact#last#{activity.source}").update(
-                    actions=[ActivityItem.at.set(at)], condition=older
+                    actions=[ActivityItem.at.set(at), self._expiry()], condition=older
                 )
             except PynamoDBException as error:
                 if not condition_failed(error):
@@ -67,7 +74,12 @@ class DynamoActivity:
         with translated():
             try:
                 ActivityItem(rule_id, f"fact#health#{health.member}").update(
-                    actions=[ActivityItem.at.set(at), ActivityItem.accepts.set(int(health.accepts)), status],
+                    actions=[
+                        ActivityItem.at.set(at),
+                        ActivityItem.accepts.set(int(health.accepts)),
+                        status,
+                        self._expiry(),
+                    ],
                     condition=older,
                 )
             except PynamoDBException as error:
@@ -102,22 +114,33 @@ class DynamoActivity:
         return Total(item.rule_id, minute, source, *(int(getattr(item, name) or 0) for name in _FIGURES))
 
     def _add(self, total: Total) -> None:
-        """Write the larger figures; a repetition finds nothing to raise and writes nothing."""
-        key = (total.rule_id, f"total#{total.minute}#{total.source}")
-        expires = self._clock.now() + TOTALS_KEPT
+        """Write the larger figures; a repetition finds nothing to raise and writes nothing.
+
+        A member's figures of one minute only grow, so that one update raises them all; figures of which some are
+        larger and some smaller, as after a restart in that minute, are raised one by one.
+        """
         figures = {name: getattr(total, name) for name in _FIGURES}
+        attributes = {name: getattr(ActivityItem, name) for name in _FIGURES}
+        nowhere_smaller = ActivityItem.rule_id.does_not_exist()
+        grown = reduce(and_, (attributes[name] <= value for name, value in figures.items()))
+        more = reduce(or_, (attributes[name] < value for name, value in figures.items()))
+        raised = [attributes[name].set(value) for name, value in figures.items()]
+        if self._raise(total, [*raised, self._expiry()], nowhere_smaller | (grown & more)):
+            return
+        for name, value in figures.items():
+            self._raise(total, [attributes[name].set(value)], attributes[name] < value)
+
+    def _raise(self, total: Total, actions: Sequence[Action], condition: Condition) -> bool:
+        """Whether the condition held, and the figures are written."""
         with translated():
             try:
-                ActivityItem(*key, expires=expires, **figures).save(condition=ActivityItem.rule_id.does_not_exist())
+                item = ActivityItem(total.rule_id, f"total#{total.minute}#{total.source}")
+                item.update(actions=list(actions), condition=condition)
             except PynamoDBException as error:
-                if not condition_failed(error):
-                    raise
-            else:
-                return
-            for name, value in figures.items():
-                attribute = getattr(ActivityItem, name)
-                try:
-                    ActivityItem(*key).update(actions=[attribute.set(value)], condition=attribute < value)
-                except PynamoDBException as error:
-                    if not condition_failed(error):
-                        raise
+                if condition_failed(error):
+                    return False
+                raise
+        return True
+
+    def _expiry(self) -> Action:
+        return ActivityItem.expires.set(self._clock.now() + KEPT)

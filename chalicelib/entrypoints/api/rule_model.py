@@ -131,16 +131,20 @@ class ResourcesBody(Strict):
 
 
 class RuleBody(Strict):
-    """`POST /rules`, `PUT /rules/{id}`."""
+    """`POST /rules`, `PUT /rules/{id}`.
+
+    What one field demands of others is checked with the later one, so that every fault is named at once and by its
+    field; a field that is wrong itself is not there for the others to look at.
+    """
 
     name: Name
     enabled: bool = True
     dry_run: bool = False
     idle_minutes: float = 15
     resources: ResourcesBody
-    load_balancer_id: LoadBalancerId | None = None
     http: list[HttpBody] = Field(default=[], max_length=20)
     tcp: list[TcpBody] = Field(default=[], max_length=20)
+    load_balancer_id: LoadBalancerId | None = Field(default=None, validate_default=True)
     health_check: HealthBody | None = None
     while_starting: Literal["page", "hold", "auto"] = "auto"
     ignore: IgnoreBody = IgnoreBody()
@@ -161,27 +165,42 @@ class RuleBody(Strict):
             raise ValueError("is not a whole number of minutes")
         return value
 
-    @model_validator(mode="after")
-    def _routes_fit(self) -> Self:
-        routed = bool(self.http or self.tcp)
-        if self.load_balancer_id is None and routed:
-            raise ValueError("http and tcp need a load_balancer_id")
-        if self.load_balancer_id is not None and not routed:
-            raise ValueError("a rule on a load balancer needs at least one entry in http or tcp")
-        if self.load_balancer_id is None and self.health_check is not None:
-            raise ValueError("health_check needs a load balancer, which probes; without one EC2's status checks count")
-        targets = [tcp.target_port for tcp in self.tcp]
-        listens = [tcp.listen_port for tcp in self.tcp if tcp.listen_port is not None]
-        if len(set(targets)) != len(targets) or len(set(listens)) != len(listens):
-            raise ValueError("tcp has the same port twice")
-        if set(listens) & {route.listen.port for route in self.http}:
-            raise ValueError("http and tcp have the same listen port")
-        places = [
-            (route.listen.port, host, path) for route in self.http for host in route.hosts for path in route.paths
-        ]
+    @field_validator("http")
+    @classmethod
+    def _each_place_once(cls, value: list[HttpBody]) -> list[HttpBody]:
+        places = [(route.listen.port, host, path) for route in value for host in route.hosts for path in route.paths]
         if len(set(places)) != len(places):
-            raise ValueError("http has the same host and path twice")
-        return self
+            raise ValueError("has the same host and path twice")
+        return value
+
+    @field_validator("tcp")
+    @classmethod
+    def _each_port_once(cls, value: list[TcpBody], info: ValidationInfo) -> list[TcpBody]:
+        targets = [tcp.target_port for tcp in value]
+        listens = [tcp.listen_port for tcp in value if tcp.listen_port is not None]
+        if len(set(targets)) != len(targets) or len(set(listens)) != len(listens):
+            raise ValueError("has the same port twice")
+        if set(listens) & {route.listen.port for route in info.data.get("http", [])}:
+            raise ValueError("has a listen port that http has too")
+        return value
+
+    @field_validator("load_balancer_id")
+    @classmethod
+    def _carries_the_routes(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "http" in info.data and "tcp" in info.data:
+            routed = bool(info.data["http"] or info.data["tcp"])
+            if value is None and routed:
+                raise ValueError("is needed by http and tcp")
+            if value is not None and not routed:
+                raise ValueError("needs at least one entry in http or tcp")
+        return value
+
+    @field_validator("health_check")
+    @classmethod
+    def _has_a_prober(cls, value: HealthBody | None, info: ValidationInfo) -> HealthBody | None:
+        if value is not None and info.data.get("load_balancer_id", "") is None:
+            raise ValueError("needs a load balancer, which probes; without one EC2's status checks count")
+        return value
 
     def spec(self) -> RuleSpec:
         """The rule as the domain knows it."""

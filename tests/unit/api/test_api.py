@@ -103,6 +103,24 @@ def test_all_wrong_fields_together_are_all_named(api):
         assert any(field.startswith(path) for field in fields), path
 
 
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("load_balancer_id", {"load_balancer_id": None, "health_check": None}),
+        ("load_balancer_id", {"http": [], "tcp": []}),
+        ("health_check", {"load_balancer_id": None, "http": [], "tcp": []}),
+        ("http", {"http": [RULE["http"][0], RULE["http"][0]]}),
+        ("tcp", {"tcp": [RULE["tcp"][0], RULE["tcp"][0]]}),
+        ("tcp", {"tcp": [{"target_port": 22, "listen_port": 80}]}),
+        ("health_check", {"health_check": {"protocol": "tcp", "port": 1, "timeout_seconds": 5, "interval_seconds": 5}}),
+    ],
+)
+def test_fields_that_do_not_agree_are_refused_by_name_together_with_every_other_fault(api, field, change):
+    answer = api("POST", "/rules", RULE | change | {"name": ""})
+    assert answer.status_code == 400
+    assert {error["field"] for error in answer.json_body["errors"]} == {field, "name"}
+
+
 @pytest.mark.parametrize("raw", [b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000])
 def test_a_body_that_is_not_a_json_object_is_a_problem(api, raw):
     answer = api("POST", "/rules", raw)
