@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -49,6 +49,8 @@ class Story:
             self._idle("site")
             self._note("POST of 1 MB while down: one held request, body intact", self._held_post(), None)
             self._stopping()
+            self._idle("site")
+            self._blind()
             self._idle("site")
 
     # Steps
@@ -107,7 +109,26 @@ class Story:
         self._check("hello from" in answer.text, f"a request while stopping got {answer.status_code}")
         self._note("a request while the rule is stopping is answered", time.time() - began, None)
 
+    def _blind(self) -> None:
+        """With the log subscription gone nothing is stopped, and explain says so; with it back, what was missed comes."""
+        with self.world.unsubscribed():
+            self._note("curl while the logs are unsubscribed: the site's own answer", self._held_get(), None)
+            used = self._used_at("site")
+            self._wait("explain says blind", lambda: self._explained()["blind"], quiet=True)
+            self._wait("twice the idle time", lambda: time.time() > used + 2 * self.world.idle_seconds, quiet=True)
+            explained = self._explained()
+            (watermark,) = explained["watermarks"]
+            self._check(explained["blind"], f"not blind: {explained['reason']['words']}")
+            self._check(self.world.rule("site")["state"] == "up", "it was not kept up")
+            self._check(self.world.instance_state("site") == "running", "it was stopped blind")
+            self._note("blind: kept up; so old is the evidence, as explain says", watermark["age_seconds"], None)
+        self.world.say(f"           {explained['reason']['words']}")
+
     # Below
+
+    def _explained(self) -> dict[str, Any]:
+        explained: dict[str, Any] = self.world.call("GET", f"/rules/{self.world.rules['site']['id']}/explain")
+        return explained
 
     @property
     def _url(self) -> str:

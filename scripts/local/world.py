@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from scripts.local import stack
 from scripts.local.processes import Processes, python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = stack.ROOT
 SITE_HOST = "site.demo.test"
@@ -106,6 +107,24 @@ class World:
         id_ = self.instances[name]["id"]
         return [line["at"] for line in lines if line["instance"] == id_ and line["event"] == "accepts"]
 
+    def instance_state(self, name: str) -> str:
+        """What the emulated EC2 says."""
+        answer = self.cloud.client("ec2").describe_instances(InstanceIds=[self.instances[name]["id"]])
+        state: str = answer["Reservations"][0]["Instances"][0]["State"]["Name"]
+        return state
+
+    @contextmanager
+    def unsubscribed(self) -> Iterator[None]:
+        """Take the subscription of the proxies' log group away, and put it back."""
+        logs, group = self.cloud.client("logs"), f"/autostop/{stack.STAGE}/proxy"
+        (found,) = logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+        kept = {name: found[name] for name in ("logGroupName", "filterName", "filterPattern", "destinationArn")}
+        logs.delete_subscription_filter(logGroupName=group, filterName=found["filterName"])
+        try:
+            yield
+        finally:
+            logs.put_subscription_filter(**kept)
+
     # Steps
 
     def _first_key(self) -> str:
@@ -119,9 +138,8 @@ class World:
             "AUTOSTOP_PROXY_LOG_GROUP": f"/autostop/{stack.STAGE}/proxy",
         }
         from chalicelib import bootstrap  # noqa: PLC0415  (its models read the environment that was just set)
-        from chalicelib.domain.access import Role  # noqa: PLC0415
 
-        return bootstrap.manage_api_keys().create(Role.ADMIN, "demo", "demo").token
+        return bootstrap.create_first_admin_key("demo")
 
     def _make_instances(self, block: str) -> None:
         ec2 = self.cloud.client("ec2")
