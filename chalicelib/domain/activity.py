@@ -10,6 +10,9 @@ SKEW_TOLERATED = timedelta(seconds=60)
 """A member whose clock is further ahead of ours than this proves nothing."""
 
 
+MOST_ISLANDS = 32
+"""More than that is a member in trouble: what lies behind them is sent again once the holes are mended."""
+
 UNHEARD = timedelta(seconds=60)
 """The patience with a member that has applied a configuration and never sent a heartbeat."""
 
@@ -52,35 +55,73 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """What one heartbeat did to a member's proof."""
+class Proof:
+    """What a member has proved: one contiguous span, and `islands` beyond a hole that is not mended yet, in order.
 
-    span: Span | None
+    Only the span counts. The islands are kept because log batches overtake each other: when the missing piece comes,
+    nothing behind it has to be sent again.
+    """
+
+    span: Span | None = None
+    islands: tuple[Span, ...] = ()
+
+    @property
+    def missing_from(self) -> datetime | None:
+        """Where the first hole begins, None while there is none: from there the member is to send again."""
+        return self.span.end if self.span is not None and self.islands else None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one heartbeat did to a member's proof. `abandoned`: the member said that it cannot mend its hole."""
+
+    proof: Proof
     moved: bool
-    gap: bool = False
+    abandoned: bool = False
     skewed: bool = False
 
 
-def advance(span: Span | None, beat: Heartbeat, received_at: datetime) -> Progress:
-    """Move a member's proven span by one heartbeat.
+def advance(proof: Proof, beat: Heartbeat, received_at: datetime) -> Progress:
+    """Add one heartbeat to a member's proof.
 
-    Late, repeated and reordered heartbeats are harmless: the result never moves backwards, and never past a
-    hole. Times from outside are clamped to the receiver's clock, so a fast clock proves nothing beyond now.
+    Late, repeated and reordered heartbeats are harmless: the span never moves backwards, and never past a hole. Times
+    from outside are clamped to the receiver's clock, so a fast clock proves nothing beyond now.
     """
     skewed = beat.observed_through > received_at + SKEW_TOLERATED
     through = min(beat.observed_through, received_at)
     if not beat.complete or skewed or through <= beat.observed_from:
-        return Progress(span, moved=False, skewed=skewed)
-    claimed = Span(beat.observed_from, through)
+        return Progress(proof, moved=False, skewed=skewed)
+    claimed, span = Span(beat.observed_from, through), proof.span
     if span is None:
-        return Progress(claimed, moved=True)
+        return Progress(_joined(claimed, proof.islands), moved=True)
     if claimed.end <= span.end:
-        return Progress(span, moved=False)
+        return Progress(proof, moved=False)
     if claimed.start <= span.end:
-        return Progress(replace(span, end=claimed.end), moved=True)
+        return Progress(_joined(replace(span, end=claimed.end), proof.islands), moved=True)
     if beat.hole:
-        return Progress(claimed, moved=True, gap=True)
-    return Progress(span, moved=False, gap=True)
+        return Progress(_joined(claimed, proof.islands), moved=True, abandoned=True)
+    return Progress(Proof(span, _with_island(proof.islands, claimed)), moved=False)
+
+
+def _joined(span: Span, islands: tuple[Span, ...]) -> Proof:
+    """The span with every island that it reaches by now."""
+    left = []
+    for island in islands:
+        if island.start > span.end:
+            left.append(island)
+        elif island.end > span.end:
+            span = replace(span, end=island.end)
+    return Proof(span, tuple(left))
+
+
+def _with_island(islands: tuple[Span, ...], new: Span) -> tuple[Span, ...]:
+    merged: list[Span] = []
+    for island in sorted((*islands, new), key=lambda island: island.start):
+        if merged and island.start <= merged[-1].end:
+            merged[-1] = replace(merged[-1], end=max(merged[-1].end, island.end))
+        else:
+            merged.append(island)
+    return tuple(merged[:MOST_ISLANDS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +130,7 @@ class Source:
 
     `span` is its proven time, None while it has never proved any. `max_silence` is how old the end of the span
     may be before the source counts as silent. `config` is the configuration it last applied and `config_at` when
-    we learnt that; both None for sources that apply none.
+    we learnt that; both None for sources that apply none. `islands` are proven beyond a hole, and do not count.
     """
 
     name: str
@@ -97,6 +138,12 @@ class Source:
     max_silence: timedelta
     config_states_version: int = 0
     config_at: datetime | None = None
+    islands: tuple[Span, ...] = ()
+
+    @property
+    def proof(self) -> Proof:
+        """What it has proved, to be moved on by its next heartbeat."""
+        return Proof(self.span, self.islands)
 
     def is_silent(self, now: datetime) -> bool:
         """Whether it has been quiet for so long that its silence is ignorance."""

@@ -159,30 +159,36 @@ class Ingest:
         return self.activity.count_stored(load_balancer_id, member, seq, frozenset(keys))
 
     def _beat(self, line: HeartbeatLine, report: IngestReport, now: datetime) -> None:
-        silence = max(self.heartbeat * 3, SHORTEST_SILENCE)
         try:
-            progress = self.proxies.beat(line.load_balancer_id, line.beat, now, silence)
+            progress = self.proxies.beat(line.load_balancer_id, line.beat, now, self._silence)
         except NotFoundError:
             report.unknown += 1
             return
         report.beats += 1
-        report.gaps += progress.gap
+        report.gaps += progress.abandoned or progress.proof.missing_from is not None
         report.skewed += progress.skewed
         self._tell(line, progress, now)
 
     def _tell(self, line: HeartbeatLine, progress: Progress, now: datetime) -> None:
-        """Say a hole or a wrong clock once, not once a heartbeat: the event's id is made from what it is about."""
-        member = line.beat.member
-        if progress.gap and progress.span is not None:
-            start = progress.span.end if not line.beat.hole else line.beat.observed_from
-            words = f"Proxy {member} has a hole in its evidence before {line.beat.observed_from.isoformat()}."
-            id_ = f"ev_gap_{member}_{int(start.timestamp())}"
-            self.events.append([self._event(id_, EventKind.EVIDENCE_GAP, line, words, now)])
+        """Say a hole that lasts, or a wrong clock, once and not once a heartbeat: id and time are what it is about.
+
+        Log batches overtake each other, so a hole is worth a word only when it is old or the member has given it up.
+        """
+        member, missing = line.beat.member, progress.proof.missing_from
+        if progress.abandoned:
+            missing = line.beat.observed_from
+        if missing is not None and (progress.abandoned or now - missing > self._silence):
+            words = f"Proxy {member} has a hole in its evidence at {missing.isoformat()}."
+            self.events.append([self._event(f"ev_gap_{member}", EventKind.EVIDENCE_GAP, line, words, missing)])
         if progress.skewed:
             ahead = int((line.beat.observed_through - now).total_seconds())
             words = f"The clock of proxy {member} is {ahead} s ahead of ours: what it reports proves nothing."
-            id_ = f"ev_skew_{member}_{now:%Y%m%d%H}"
-            self.events.append([self._event(id_, EventKind.CLOCK_SKEW, line, words, now)])
+            hour = now.replace(minute=0, second=0, microsecond=0)
+            self.events.append([self._event(f"ev_skew_{member}", EventKind.CLOCK_SKEW, line, words, hour)])
 
-    def _event(self, id_: str, kind: EventKind, line: HeartbeatLine, words: str, now: datetime) -> Event:
-        return Event(id_, now, kind, line.load_balancer_id, f"proxy {line.beat.member}", words)
+    def _event(self, name: str, kind: EventKind, line: HeartbeatLine, words: str, at: datetime) -> Event:
+        return Event(f"{name}_{at:%Y%m%dT%H%M%S}", at, kind, line.load_balancer_id, f"proxy {line.beat.member}", words)
+
+    @property
+    def _silence(self) -> timedelta:
+        return max(self.heartbeat * 3, SHORTEST_SILENCE)

@@ -110,7 +110,7 @@ class Story:
         self._note("a request while the rule is stopping is answered", time.time() - began, None)
 
     def _blind(self) -> None:
-        """With the log subscription gone nothing is stopped, and explain says so; with it back, what was missed comes."""
+        """Unsubscribed, nothing is stopped and explain says so; subscribed again, what was missed is sent again."""
         with self.world.unsubscribed():
             self._note("curl while the logs are unsubscribed: the site's own answer", self._held_get(), None)
             used = self._used_at("site")

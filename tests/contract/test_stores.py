@@ -289,12 +289,13 @@ class TestProxies:
     def test_a_member_proves_contiguous_time_and_a_hole_asks_for_it_again(self, stores):
         received = START + 100 * SECOND
         stores.proxies.beat("lb_1", self.beat(0, 10), received, MINUTE)
-        assert stores.proxies.beat("lb_1", self.beat(20, 30), received, MINUTE).gap
+        late = stores.proxies.beat("lb_1", self.beat(20, 30), received, MINUTE)
+        assert not late.moved
+        assert late.proof.missing_from == START + 10 * SECOND
         (source,) = stores.proxies.sources("lb_1")
         assert source.span == Span(START, START + 10 * SECOND)
         assert stores.proxies.poll("lb_1").resend_from == {"m": START + 10 * SECOND}
         stores.proxies.beat("lb_1", self.beat(10, 20), received, MINUTE)
-        stores.proxies.beat("lb_1", self.beat(20, 30), received, MINUTE)
         stores.proxies.beat("lb_1", self.beat(0, 10), received, MINUTE)
         (source,) = stores.proxies.sources("lb_1")
         assert source.span == Span(START, START + 30 * SECOND)

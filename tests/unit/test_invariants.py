@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chalicelib.domain.activity import Heartbeat, Span, advance
+from chalicelib.domain.activity import Heartbeat, Proof, Span, advance
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import OverrideKind, RuleState
@@ -145,19 +145,30 @@ def test_a_watermark_never_passes_a_hole_nor_now_under_any_order_and_repetition(
     sent = [beat for beat in beats if beat.seq != lost]
     arrivals = data.draw(st.lists(st.sampled_from(sent), min_size=1, max_size=40))
     received = start + data.draw(st.integers(1, 20)) * SECONDS
-    span: Span | None = Span(start, start)
+    proof = Proof(Span(start, start))
     for beat in arrivals:
-        before = span
-        span = advance(span, beat, received).span
-        assert span is not None
-        assert before is None or span.end >= before.end
-        assert span.end <= start + lost * SECONDS
-        assert span.end <= max(received, start)
+        before = proof.span
+        proof = advance(proof, beat, received).proof
+        assert proof.span is not None
+        assert before is None or proof.span.end >= before.end
+        assert proof.span.end <= start + lost * SECONDS
+        assert proof.span.end <= max(received, start)
+
+
+@given(st.permutations(range(12)), st.integers(0, 3))
+def test_heartbeats_in_any_order_prove_the_same_as_in_order_and_leave_nothing_to_send_again(order, repeated) -> None:
+    start = World().clock.now()
+    beats = [Heartbeat("m", n, start + n * SECONDS, start + (n + 1) * SECONDS) for n in range(12)]
+    proof = Proof(Span(start, start))
+    for n in [*order[:repeated], *order]:
+        proof = advance(proof, beats[n], start + 60 * SECONDS).proof
+    assert proof == Proof(Span(start, start + 12 * SECONDS))
+    assert proof.missing_from is None
 
 
 def test_a_hole_that_the_member_admits_starts_the_proof_anew_behind_it() -> None:
     start = World().clock.now()
     beat = Heartbeat("m", 9, start + 60 * SECONDS, start + 120 * SECONDS, hole=True)
-    progress = advance(Span(start, start + 10 * SECONDS), beat, start + 120 * SECONDS)
-    assert progress.span == Span(start + 60 * SECONDS, start + 120 * SECONDS)
-    assert progress.gap
+    progress = advance(Proof(Span(start, start + 10 * SECONDS)), beat, start + 120 * SECONDS)
+    assert progress.proof == Proof(Span(start + 60 * SECONDS, start + 120 * SECONDS))
+    assert progress.abandoned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pynamodb.exceptions import PynamoDBException
@@ -76,17 +77,18 @@ class DynamoProxyStore:
         def move(member: Source | None) -> Source:
             nonlocal progress
             known = member or Source(beat.member, None, max_silence)
-            progress = advance(known.span, beat, received_at)
+            progress = advance(known.proof, beat, received_at)
             config_version = states_version(beat.config)
             newer = config_version is not None and (
                 known.config_at is None or config_version > known.config_states_version
             )
             return Source(
                 beat.member,
-                progress.span,
+                progress.proof.span,
                 max_silence,
                 config_version if newer and config_version is not None else known.config_states_version,
                 received_at if newer else known.config_at,
+                progress.proof.islands,
             )
 
         if self.poll_exists(load_balancer_id) is False:
@@ -94,10 +96,7 @@ class DynamoProxyStore:
         self._change(load_balancer_id, beat.member, move)
         if progress is None:
             raise AssertionError("a change that was written was computed")
-        if progress.gap and not progress.moved and progress.span is not None:
-            self._resend(load_balancer_id, beat.member, progress.span.end)
-        elif progress.moved:
-            self._resend(load_balancer_id, beat.member, None)
+        self._resend(load_balancer_id, beat.member, progress.proof.missing_from)
         return progress
 
     def applied(self, load_balancer_id: str, member: str, states_version: int, at: datetime) -> None:
@@ -105,7 +104,7 @@ class DynamoProxyStore:
             source = known or Source(member, None, UNHEARD)
             if source.config_at is not None and states_version <= source.config_states_version:
                 return source
-            return Source(member, source.span, source.max_silence, states_version, at)
+            return replace(source, config_states_version=states_version, config_at=at)
 
         self._change(load_balancer_id, member, learn)
 

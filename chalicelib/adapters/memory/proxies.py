@@ -64,12 +64,13 @@ class MemoryProxyStore:
     def beat(self, load_balancer_id: str, beat: Heartbeat, received_at: datetime, max_silence: timedelta) -> Progress:
         proxy = self._get(load_balancer_id)
         member = proxy.members.get(beat.member) or Source(beat.member, None, max_silence)
-        progress = advance(member.span, beat, received_at)
-        proxy.members[beat.member] = replace(member, span=progress.span, max_silence=max_silence)
-        if progress.gap and not progress.moved and progress.span is not None:
-            proxy.resend_from[beat.member] = progress.span.end
-        elif progress.moved:
+        progress = advance(member.proof, beat, received_at)
+        proof = progress.proof
+        proxy.members[beat.member] = replace(member, span=proof.span, islands=proof.islands, max_silence=max_silence)
+        if proof.missing_from is None:
             proxy.resend_from.pop(beat.member, None)
+        else:
+            proxy.resend_from[beat.member] = proof.missing_from
         version = states_version(beat.config)
         if version is not None:
             self.applied(load_balancer_id, beat.member, version, received_at)
