@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from chalicelib.adapters.aws.sqs import SqsQueue
     from chalicelib.adapters.dynamodb.stores import DynamoStores
     from chalicelib.domain.resources import ResourceKind
+    from chalicelib.domain.schedules import Recurrences
     from chalicelib.ports import Compute
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
+    from chalicelib.usecases.observe import Observer
     from chalicelib.usecases.reconcile import Reconciler
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.state_change import StateChange
@@ -53,6 +55,21 @@ def _computes() -> dict[ResourceKind, Compute]:
 
 
 @cache
+def _recurrences() -> Recurrences:
+    from chalicelib.adapters.recurrence.windows import DateutilRecurrences
+
+    return DateutilRecurrences()
+
+
+@cache
+def _observer() -> Observer:
+    from chalicelib.usecases.observe import Observer
+
+    s = _stores()
+    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences())
+
+
+@cache
 def tick() -> Tick:
     """For the `tick` function."""
     from chalicelib.adapters.aws.system import SystemClock
@@ -69,7 +86,7 @@ def reconciler() -> Reconciler:
 
     s = _stores()
     return Reconciler(
-        s.rules, s.status, s.activity, s.proxies, _computes(), s.events, _queue(), SystemClock(), RandomIds()
+        s.rules, s.status, _observer(), s.proxies, _computes(), s.events, _queue(), SystemClock(), RandomIds()
     )
 
 
@@ -116,6 +133,7 @@ def services() -> Services:
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
+    from chalicelib.usecases.manage_schedules import ManageSchedules
     from chalicelib.usecases.overrides import Overrides
     from chalicelib.usecases.proxy_config import ProxyConfig
     from chalicelib.usecases.services import Services
@@ -123,11 +141,12 @@ def services() -> Services:
 
     s, queue, computes, clock, ids = _stores(), _queue(), _computes(), SystemClock(), RandomIds()
     return Services(
-        ManageRules(s.rules, s.status, s.proxies, s.balancers, computes, s.events, queue, clock, ids),
+        ManageRules(s.rules, s.status, s.proxies, s.balancers, s.schedules, computes, s.events, queue, clock, ids),
+        ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
         ManageLoadBalancers(s.balancers, s.events, clock, ids),
         manage_api_keys(),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
-        Explain(s.rules, s.activity, s.proxies, computes, clock),
+        Explain(s.rules, _observer(), clock),
         ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),
         s.keys,

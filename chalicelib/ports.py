@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -11,10 +13,12 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.access import ApiKey
     from chalicelib.domain.activity import Heartbeat, Progress, Source
+    from chalicelib.domain.costs import HourlyCost
     from chalicelib.domain.events import Event
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind, ResourceRef
     from chalicelib.domain.rules import Claim, Override, Rule, RuleStatus
+    from chalicelib.domain.schedules import Schedule
 
 T = TypeVar("T")
 
@@ -55,14 +59,27 @@ class Ids(Protocol):
         ...
 
 
+NO_GRAPH: Mapping[str, int] = MappingProxyType({})
+"""The graph of a rule that depends on nothing."""
+
+
 class RuleRepository(Protocol):
     """Rules as people see and change them. Claims on hosts, ports and resources travel in the same transaction."""
 
-    def create(self, rule: Rule, compact: str | None, idempotency: Idempotency | None = None) -> Rule:
+    def create(
+        self,
+        rule: Rule,
+        compact: str | None,
+        idempotency: Idempotency | None = None,
+        graph: Mapping[str, int] = NO_GRAPH,
+    ) -> Rule:
         """Store a rule with its claims and, for a rule on a proxy, its compact form; move the proxy's rules version.
 
+        `graph` has every rule that it depends on, also through others, with the version at which that was looked up:
+        the order of dependencies was checked on these. Each rule that it depends on learns of its dependent.
         Answers the rule first stored under the same idempotency key, if there is one.
-        Raises AlreadyClaimedError, ConflictError (same idempotency key, another fingerprint), TooLargeError.
+        Raises AlreadyClaimedError, ConflictError (same idempotency key, another fingerprint; what it refers to has
+        changed), TooLargeError.
         """
         ...
 
@@ -78,7 +95,7 @@ class RuleRepository(Protocol):
         """Every rule, in no order. Raises InvalidInputError for a cursor that is not ours."""
         ...
 
-    def replace(self, before: Rule, after: Rule, compact: str | None) -> Rule:
+    def replace(self, before: Rule, after: Rule, compact: str | None, graph: Mapping[str, int] = NO_GRAPH) -> Rule:
         """Store `after.spec` if the stored version is still `before.version`; claims follow, status stays as stored.
 
         The answer has the next version and revision, and is due at once.
@@ -87,11 +104,46 @@ class RuleRepository(Protocol):
         ...
 
     def delete(self, rule: Rule) -> None:
-        """Take away the rule, its claims and its compact form. Raises VersionMismatchError, NotFoundError."""
+        """Take away the rule, its claims and its compact form.
+
+        Raises ConflictError while a rule depends on it, VersionMismatchError, NotFoundError.
+        """
         ...
 
     def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
         """The rule that holds each of these resources; resources that nobody holds are left out."""
+        ...
+
+
+class ScheduleRepository(Protocol):
+    """Schedules as people see and change them."""
+
+    def create(self, schedule: Schedule, idempotency: Idempotency | None = None) -> Schedule:
+        """Store it. Raises ConflictError (idempotency key reused for another body)."""
+        ...
+
+    def get(self, schedule_id: str) -> Schedule:
+        """Consistent read. Raises NotFoundError."""
+        ...
+
+    def get_many(self, schedule_ids: Sequence[str]) -> dict[str, Schedule]:
+        """Consistent read; unknown ids are left out."""
+        ...
+
+    def list(self, limit: int, cursor: str | None = None) -> Page[Schedule]:
+        """Every schedule, in no order."""
+        ...
+
+    def replace(self, before: Schedule, after: Schedule) -> Schedule:
+        """Raises VersionMismatchError, NotFoundError."""
+        ...
+
+    def delete(self, schedule: Schedule) -> None:
+        """Raises ConflictError while a rule has it, VersionMismatchError, NotFoundError."""
+        ...
+
+    def rules_of(self, schedule_id: str) -> tuple[str, ...]:
+        """The ids of the rules that have it. Raises NotFoundError."""
         ...
 
 
@@ -377,4 +429,53 @@ class WorkQueue(Protocol):
 
     def send(self, requests: Sequence[ReconcileRequest], delay: timedelta | None = None) -> None:
         """Deliver at least once, not before `delay` (whole seconds, at most 15 minutes). Raises CloudError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ec2Product:
+    """What is paid by the hour while an instance runs, in the words of DescribeInstances.
+
+    `platform` is its PlatformDetails, `tenancy` its Placement.Tenancy, `spot` whether it came from a Spot request.
+    """
+
+    region: str
+    instance_type: str
+    platform: str = "Linux/UNIX"
+    tenancy: str = "default"
+    spot: bool = False
+
+
+class Deployment(StrEnum):
+    """How many copies of a database run; the price of each is the price of all its copies together."""
+
+    SINGLE_AZ = "single_az"
+    MULTI_AZ = "multi_az"
+    MULTI_AZ_CLUSTER = "multi_az_cluster"
+    """A writer and two readable standbys, which are one DB cluster of engine mysql or postgres."""
+
+
+@dataclass(frozen=True, slots=True)
+class RdsProduct:
+    """What is paid by the hour while a database is available, in the words of DescribeDBInstances.
+
+    `license_model` is its LicenseModel, empty where it has none; `io_optimized` is Aurora's storage `aurora-iopt1`.
+    """
+
+    region: str
+    instance_class: str
+    engine: str
+    license_model: str = ""
+    deployment: Deployment = Deployment.SINGLE_AZ
+    io_optimized: bool = False
+
+
+class Prices(Protocol):
+    """What AWS asks for an hour of a running resource: on demand, in USD, without any discount of the account."""
+
+    def hourly(self, product: Ec2Product | RdsProduct) -> HourlyCost:
+        """The price, or in words why there is none to be known; both can be up to 24 hours old.
+
+        Raises CloudError, ThrottledError; what was raised is not remembered.
+        """
         ...

@@ -16,7 +16,8 @@ CHALICE = Path(__file__).parent.parent / ".chalice"
 # a batch write by its own.
 TABLES: dict[str, dict[str, list[str]]] = {
     "api_handler": {
-        "rules": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
+        "rules": ["BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
+        "schedules": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem"],
         "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan"],
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
@@ -27,6 +28,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "tick": {},
     "reconcile": {
         "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
+        "schedules": ["BatchGetItem"],
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         "activity": ["Query"],
         "events": ["BatchWriteItem"],

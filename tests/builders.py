@@ -11,6 +11,8 @@ from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.domain.resources import ResourceKind
 from chalicelib.domain.rules import HttpRoute, Rule, RuleSpec, RuleStatus, TcpRoute
+from chalicelib.domain.schedules import Schedule, ScheduleKind
+from chalicelib.domain.wall_time import Weekday, WeeklyWindow
 
 
 def make_spec(**changes: Any) -> RuleSpec:
@@ -50,6 +52,20 @@ def make_balancer(id_: str = "lb_1", **changes: Any) -> LoadBalancer:
         "existing": True,
     }
     return LoadBalancer(**(settings | changes))
+
+
+def make_schedule(id_: str = "sc_1", **changes: Any) -> Schedule:
+    settings: dict[str, Any] = {
+        "id": id_,
+        "name": "office hours",
+        "kind": ScheduleKind.UPTIME,
+        "time_zone": "Europe/Berlin",
+        "version": 1,
+        "created_at": START,
+        "updated_at": START,
+        "weekly": (WeeklyWindow(tuple(Weekday)[:5], 9 * 3600, 18 * 3600),),
+    }
+    return Schedule(**(settings | changes))
 
 
 def make_key(id_: str = "ak_1234", secret: str = "s" * 40, role: Role = Role.ADMIN, **changes: Any) -> ApiKey:

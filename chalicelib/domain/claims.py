@@ -15,6 +15,29 @@ SHARED_HTTP = "http"
 """The owner of an HTTP listen port: many rules share it, and no TCP route may take it."""
 
 
+TOO_MANY = f"Hosts, listen ports, resources, schedules and dependencies together are {{}}; at most {MAX_CLAIMS} a rule."
+
+CHANGED_MEANWHILE = "A rule or a schedule that it refers to was changed or deleted meanwhile; try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a rule refers to: the rules it depends on, and its schedules. They learn of it in the same transaction."""
+
+    rules: frozenset[str] = frozenset()
+    schedules: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.rules) + len(self.schedules)
+
+
+def links(spec: RuleSpec | None) -> Links:
+    """The links of a rule with this spec; none without."""
+    if spec is None:
+        return Links()
+    return Links(frozenset(need.rule_id for need in spec.depends_on), frozenset(spec.schedule_ids))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class OwnedThing:
     """A thing that one rule owns. `key` identifies it, `words` name it to a person."""

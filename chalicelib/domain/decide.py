@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import Action, Decision, Desired, Reason
+from chalicelib.domain.decisions import RESYNC, Action, Decision, Desired, Reason
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import RuleState
-from chalicelib.domain.wish import RESYNC, wish
+from chalicelib.domain.rules import HeldDown, RuleState
+from chalicelib.domain.wish import wish
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from chalicelib.domain.decisions import Wish
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
-    from chalicelib.domain.wish import Wish
 
 DESCRIBE_LAG = timedelta(seconds=20)
 """For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
@@ -123,7 +123,23 @@ class _Case:
                 self.status.reason or Reason.START_FAILED,
                 detail=self.status.detail,
             )
+        missing = self._missing_dependency()
+        if missing is not None:
+            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.AWAITING_DEPENDENCY, detail=missing)
         return self._say(Action.START, RuleState.STARTING, LOOK_STARTING, ids=stopped)
+
+    def _missing_dependency(self) -> str | None:
+        """The first rule that this one needs and that is not up for its delay yet, in words."""
+        for dependency in self.facts.dependencies:
+            ready_at = dependency.ready_at()
+            if ready_at is None:
+                status = dependency.rule.status
+                why = f": {status.detail}" if status.state is RuleState.FAILED and status.detail else ""
+                return f"{dependency.name} is {status.state}{why}."
+            if self.now < ready_at:
+                left = int((ready_at - self.now).total_seconds()) + 1
+                return f"{dependency.name} is up; {left} s of its delay are left."
+        return None
 
     def _starting(self, reason: Reason, look: timedelta) -> Decision:
         began = self.status.start_requested_at or self.status.since
@@ -228,4 +244,16 @@ class _Case:
             state,
             tuple(resource.ref.id for resource in ids),
             detail if reason else (detail or wanted.detail),
+            wanted.reason,
+            self._held_down(wanted),
         )
+
+    def _held_down(self, wanted: Wish) -> HeldDown | None:
+        """What the schedules, or a rule that this one needs, keep from being started by traffic."""
+        if wanted.reason is Reason.DOWNTIME:
+            return HeldDown(Reason.DOWNTIME, wanted.detail, wanted.ends)
+        for dependency in self.facts.dependencies:
+            held = None if dependency.ready_at() else dependency.rule.held_down(self.now)
+            if held is not None:
+                return HeldDown(Reason.AWAITING_DEPENDENCY, f"{dependency.name}: {held.reason.words}", held.until)
+        return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.domain.rules import RuleState
+    from chalicelib.domain.rules import HeldDown, RuleState
 
 
 class Action(StrEnum):
@@ -49,12 +50,18 @@ class Reason(StrEnum):
     NO_SOURCE = "no_source"
     AWAITING_EVIDENCE = "awaiting_evidence"
     PROTECTED = "protected"
+    NEEDED = "needed"
+    UPTIME = "uptime"
+    DOWNTIME = "downtime"
+    RESTING = "resting"
     STOPPED_BY_HAND = "stopped_by_hand"
+    STARTED_BY_HAND = "started_by_hand"
     DRAINING = "draining"
     DRAIN_UNCONFIRMED = "drain_unconfirmed"
     STARTING = "starting"
     AWAITING_HEALTH = "awaiting_health"
     STILL_STOPPING = "still_stopping"
+    AWAITING_DEPENDENCY = "awaiting_dependency"
     START_FAILED = "start_failed"
     STOP_FAILED = "stop_failed"
     HEALTH_FAILED = "health_failed"
@@ -77,12 +84,20 @@ _WORDS = {
     Reason.NO_SOURCE: "Blind: the rule has no activity source that could prove that nobody uses it.",
     Reason.AWAITING_EVIDENCE: "Quiet, but the evidence does not cover the whole idle time yet.",
     Reason.PROTECTED: "A resource of the rule must never be stopped.",
-    Reason.STOPPED_BY_HAND: "Somebody stopped it outside AutoStop; it stays down until it is used again.",
+    Reason.NEEDED: "Needed by a rule that depends on it.",
+    Reason.UPTIME: "Kept up by a schedule.",
+    Reason.DOWNTIME: "Kept down by a schedule.",
+    Reason.RESTING: "It has no activity source of its own, and neither a schedule nor another rule needs it now.",
+    Reason.STOPPED_BY_HAND: (
+        "Somebody stopped it outside AutoStop; it stays down until it is used again or its next window begins."
+    ),
+    Reason.STARTED_BY_HAND: "Somebody started it outside AutoStop; it stays up until its schedule's next boundary.",
     Reason.DRAINING: "New connections are diverted; waiting for evidence that covers time after the diversion.",
     Reason.DRAIN_UNCONFIRMED: "The stop was given up: the diversion was not confirmed in time.",
     Reason.STARTING: "AWS was asked to start it.",
     Reason.AWAITING_HEALTH: "Running; waiting for its health check to pass.",
     Reason.STILL_STOPPING: "AWS is still stopping it; it starts as soon as AWS allows.",
+    Reason.AWAITING_DEPENDENCY: "Waiting for a rule that it depends on.",
     Reason.START_FAILED: "AWS did not start it.",
     Reason.STOP_FAILED: "AWS did not stop it.",
     Reason.HEALTH_FAILED: "Running, but its health check has not passed in time.",
@@ -104,9 +119,36 @@ class Evidence:
     covers_until: datetime | None = None
 
 
+RESYNC = timedelta(minutes=10)
+"""How long a quiet rule goes unlooked at when every event is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the rule should be, why, and when to look again if nothing happens.
+
+    `ends` is when the reason itself ends, where that is known. `may_start` is False where staying up is caution and no
+    reason to start anything. `ordered` tells a person's order from what evidence allows; `forced`, one that cuts
+    users off.
+    """
+
+    desired: Desired
+    reason: Reason
+    until: datetime
+    detail: str | None = None
+    may_start: bool = True
+    ordered: bool = False
+    forced: bool = False
+    ends: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a rule now. `until` is when to look again: the rule's next `due_at`."""
+    """What to do about a rule now. `until` is when to look again: the rule's next `due_at`.
+
+    `wish` is the reason for what is desired, where `reason` is the one for this step towards it. `held_down`: why
+    traffic may not start it now.
+    """
 
     action: Action
     desired: Desired
@@ -116,6 +158,8 @@ class Decision:
     state: RuleState
     resource_ids: tuple[str, ...] = ()
     detail: str | None = None
+    wish: Reason | None = None
+    held_down: HeldDown | None = None
 
     @property
     def words(self) -> str:

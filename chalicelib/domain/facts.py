@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,15 @@ from chalicelib.domain.decisions import Evidence
 from chalicelib.domain.resources import ResourceState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
+    from chalicelib.domain.neighbours import Neighbour
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Drain, RuleStatus
+    from chalicelib.domain.schedules import Schedule
+    from chalicelib.domain.wall_time import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Facts:
     """The world around one rule.
 
     `sources` are its live activity sources; `last_use` the newest activity that any of them, or a wake, has
-    reported. `healthy` is the verdict of its health check since the last start, None while there is none.
+    reported. `healthy` is the verdict of its health check since the last start, None while there is none. `recurring`
+    has the standings of its schedules with recurrence rules. `dependents` need it, it needs its `dependencies`.
     """
 
     resources: tuple[ObservedResource, ...]
@@ -38,6 +43,10 @@ class Facts:
     last_use: Use | None = None
     healthy: bool | None = None
     health_source: str | None = None
+    schedules: tuple[Schedule, ...] = ()
+    recurring: Mapping[str, Standing] = field(default_factory=dict)
+    dependents: tuple[Neighbour, ...] = ()
+    dependencies: tuple[Neighbour, ...] = ()
 
     def within(self, *states: ResourceState) -> tuple[ObservedResource, ...]:
         """The resources in one of these states."""
@@ -91,6 +100,11 @@ class Facts:
         if self.healthy is not None:
             verdict = "passes" if self.healthy else "does not pass"
             rows.append(Evidence(self.health_source or "health", f"health check {verdict}", now))
+        rows += [
+            Evidence(role + neighbour.rule.id, neighbour.rule.status.state.value, neighbour.rule.status.since)
+            for role, neighbours in (("dependent ", self.dependents), ("dependency ", self.dependencies))
+            for neighbour in neighbours
+        ]
         if status.override and status.override.in_force(now):
             override = status.override
             rows.append(Evidence(f"key {override.by}", f"{override.kind} until {override.until.isoformat()}"))

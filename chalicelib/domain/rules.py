@@ -96,6 +96,14 @@ class Ignore:
 
 
 @dataclass(frozen=True, slots=True)
+class DependsOn:
+    """That a rule needs another: it starts `delay` after that one is up, its health check passed."""
+
+    rule_id: str
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSpec:
     """What people asked for. `idle` is a timedelta: the API speaks minutes, the demo needs fractions of them."""
 
@@ -116,6 +124,8 @@ class RuleSpec:
     on_manual_change: str = "respect"
     accept_data_loss: bool = False
     hourly_cost: float | None = None
+    depends_on: tuple[DependsOn, ...] = ()
+    schedule_ids: tuple[str, ...] = ()
 
     @property
     def refs(self) -> tuple[ResourceRef, ...]:
@@ -162,12 +172,29 @@ class SeenResource:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldDown:
+    """Why traffic may not start a rule for now, as the last decision had it: what may not start holds no clients.
+
+    `until` None: until a later decision says otherwise.
+    """
+
+    reason: Reason
+    detail: str | None = None
+    until: datetime | None = None
+
+    @property
+    def words(self) -> str:
+        """The reason, and what is particular to this case."""
+        return f"{self.reason.words} {self.detail}" if self.detail else self.reason.words
+
+
+@dataclass(frozen=True, slots=True)
 class RuleStatus:
     """What is so, as far as the last reconcile knew. Facts and times only; never an order.
 
     `up_since` is since when any of its resources has been seen running: an idle window never reaches back behind it.
     `woken_at` is the last traffic wake, `woken_by` its cause in words. `stopped_by_hand_at` is when it was found
-    stopped although we had not asked.
+    stopped although we had not asked, `started_by_hand_at` when it was found running so. `held_down`: see there.
     """
 
     state: RuleState = RuleState.DOWN
@@ -184,6 +211,8 @@ class RuleStatus:
     start_requested_at: datetime | None = None
     stop_requested_at: datetime | None = None
     stopped_by_hand_at: datetime | None = None
+    started_by_hand_at: datetime | None = None
+    held_down: HeldDown | None = None
     failures: int = 0
     retry_at: datetime | None = None
     seen: tuple[SeenResource, ...] = ()
@@ -194,7 +223,7 @@ class Rule:
     """A rule as stored.
 
     `version` counts what people changed (the ETag); `revision` counts every write that can change a decision,
-    so a step decided on an older revision cannot be claimed.
+    so a step decided on an older revision cannot be claimed. `dependents` are the ids of the rules that depend on it.
     """
 
     id: str
@@ -204,19 +233,23 @@ class Rule:
     revision: int
     created_at: datetime
     updated_at: datetime
+    dependents: tuple[str, ...] = ()
 
     @property
     def listen(self) -> dict[str, int]:
         """Target port → listen port of its TCP routes, as the API answers it."""
         return {str(t.target_port): t.listen_port for t in self.spec.tcp if t.listen_port is not None}
 
-    def startable(self, now: datetime) -> tuple[bool, Reason | None, datetime | None]:
-        """Whether traffic may start it now; if not, why and until when. What may not start holds no clients."""
-        override = self.status.override
+    def held_down(self, now: datetime) -> HeldDown | None:
+        """Why traffic may not start it now, None if it may."""
+        override, held = self.status.override, self.status.held_down
         if not self.spec.enabled:
-            return False, Reason.DISABLED, None
+            return HeldDown(Reason.DISABLED)
         if self.spec.dry_run:
-            return False, Reason.DRY_RUN, None
-        if override and override.in_force(now) and override.kind is OverrideKind.COOL_DOWN:
-            return False, Reason.COOL_DOWN, override.until
-        return True, None, None
+            return HeldDown(Reason.DRY_RUN)
+        if override and override.in_force(now):
+            cooled = override.kind is OverrideKind.COOL_DOWN
+            return HeldDown(Reason.COOL_DOWN, override.reason, override.until) if cooled else None
+        if held and (held.until is None or now < held.until):
+            return held
+        return None

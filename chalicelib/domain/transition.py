@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.decisions import Action, Desired, Reason
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import Drain, RuleState, SeenResource
-from chalicelib.domain.wish import found_stopped_by_hand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +49,12 @@ def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleS
         override=old.override if old.override and old.override.in_force(now) else None,
         seen=tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in facts.resources),
     )
-    if found_stopped_by_hand(rule, facts):
-        status = replace(status, stopped_by_hand_at=now)
+    status = replace(
+        status,
+        held_down=decision.held_down,
+        stopped_by_hand_at=(old.stopped_by_hand_at or now) if decision.wish is Reason.STOPPED_BY_HAND else None,
+        started_by_hand_at=(old.started_by_hand_at or now) if decision.wish is Reason.STARTED_BY_HAND else None,
+    )
     if facts.within(ResourceState.RUNNING):
         status = replace(status, up_since=old.up_since or now)
     if state is RuleState.UP:
@@ -62,7 +65,7 @@ def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleS
 
 
 def _up(status: RuleStatus, decision: Decision) -> RuleStatus:
-    status = replace(status, start_requested_at=None, stop_requested_at=None, stopped_by_hand_at=None)
+    status = replace(status, start_requested_at=None, stop_requested_at=None)
     if decision.desired is Desired.UP:
         return replace(status, failures=0, retry_at=None)
     return status  # up against our wish: a stop that was given up keeps its back-off

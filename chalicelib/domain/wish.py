@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import Desired, Reason
+from chalicelib.domain.by_hand import by_hand
+from chalicelib.domain.decisions import RESYNC, Desired, Reason, Wish
+from chalicelib.domain.neighbours import names
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import OverrideKind, RuleState
+from chalicelib.domain.rules import OverrideKind
+from chalicelib.domain.schedules import ScheduleVerdict, rests_outside, verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,58 +20,87 @@ if TYPE_CHECKING:
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.rules import Rule
 
-RESYNC = timedelta(minutes=10)
-"""How long a quiet rule goes unlooked at when every event is lost."""
-
 SHORTEST_LOOK = timedelta(seconds=2)
 
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the rule should be, why, and until when that holds if nothing happens.
-
-    `may_start` is False where staying up is caution and no reason to start anything.
-    `ordered` tells a person's order from what evidence allows; `forced`, one that cuts users off.
-    """
-
-    desired: Desired
-    reason: Reason
-    until: datetime
-    detail: str | None = None
-    may_start: bool = True
-    ordered: bool = False
-    forced: bool = False
+_NOTHING_SAID = ScheduleVerdict(None, None, None)
 
 
 def wish(rule: Rule, facts: Facts, now: datetime) -> Wish:
-    """Compute the desired state of an enabled rule."""
-    override = rule.status.override
-    if override and override.in_force(now):
-        until = min(override.until, now + RESYNC)
-        if override.kind is OverrideKind.WARM_UP:
-            return Wish(Desired.UP, Reason.WARM_UP, until, override.reason, ordered=True)
-        return Wish(Desired.DOWN, Reason.COOL_DOWN, until, override.reason, ordered=True, forced=override.force)
-    return _by_traffic(rule, facts, now)
+    """Compute the desired state of an enabled rule. What its schedules say can change it at their next boundary."""
+    said = verdict(facts.schedules, now, facts.recurring) if facts.schedules else _NOTHING_SAID
+    wanted = _first_match(rule, facts, said, now)
+    if said.until is not None and said.until < wanted.until:
+        return replace(wanted, until=said.until)
+    return wanted
 
 
-def found_stopped_by_hand(rule: Rule, facts: Facts) -> bool:
-    """Whether somebody else stopped what we believed to be up."""
+def _first_match(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> Wish:
     return (
-        rule.status.state is RuleState.UP
-        and rule.status.stop_requested_at is None
-        and bool(facts.existing)
-        and len(facts.within(ResourceState.STOPPING, ResourceState.STOPPED)) == len(facts.existing)
+        _by_override(rule, facts, now)
+        or (_by_need(facts, now) if facts.dependents else None)
+        or by_hand(rule, facts, said, now)
+        or _by_schedule(said, now)
+        or _at_rest(rule, facts, now)
+        or _by_traffic(rule, facts, now)
     )
+
+
+def _by_override(rule: Rule, facts: Facts, now: datetime) -> Wish | None:
+    override = rule.status.override
+    if override is None or not override.in_force(now):
+        return None
+    until = min(override.until, now + RESYNC)
+    if override.kind is OverrideKind.WARM_UP:
+        return Wish(Desired.UP, Reason.WARM_UP, until, override.reason, ordered=True)
+    holding = tuple(dependent for dependent in facts.dependents if dependent.holds_us)
+    if holding and not override.force:
+        waits = f"A cool-down waits for {names(holding)}."
+        return Wish(Desired.UP, Reason.NEEDED, until, waits, may_start=False)
+    return Wish(Desired.DOWN, Reason.COOL_DOWN, until, override.reason, ordered=True, forced=override.force)
+
+
+def _by_need(facts: Facts, now: datetime) -> Wish | None:
+    """A rule stays up while anyone that is up or starting needs it, and until whoever is going down is down."""
+    needing = tuple(dependent for dependent in facts.dependents if dependent.needs_us)
+    if needing:
+        return Wish(Desired.UP, Reason.NEEDED, now + RESYNC, f"By {names(needing)}.")
+    holding = tuple(dependent for dependent in facts.dependents if dependent.holds_us)
+    if holding and facts.within(ResourceState.RUNNING, ResourceState.PENDING):
+        waits = f"{names(holding)} goes down first."
+        return Wish(Desired.UP, Reason.NEEDED, now + RESYNC, waits, may_start=False)
+    return None
+
+
+def _by_schedule(said: ScheduleVerdict, now: datetime) -> Wish | None:
+    if said.schedule is None:
+        return None
+    by = f"{said.schedule.name} ({said.schedule.id})."
+    if said.desired is Desired.UP:
+        return Wish(Desired.UP, Reason.UPTIME, now + RESYNC, by)
+    ends = said.window.end if said.window else None
+    return Wish(Desired.DOWN, Reason.DOWNTIME, now + RESYNC, by, ordered=True, ends=ends)
+
+
+def _at_rest(rule: Rule, facts: Facts, now: datetime) -> Wish | None:
+    """A rule without an activity source: its schedules say when it is needed, or the rules that depend on it do.
+
+    That nobody is seen to use it proves nothing here; that a person gave it only these reasons to be up does.
+    """
+    if rule.spec.load_balancer_id is not None or facts.sources or not (facts.schedules or facts.dependents):
+        return None
+    if facts.schedules and rests_outside(facts.schedules) is Desired.UP:
+        return Wish(Desired.UP, Reason.UPTIME, now + RESYNC, "Outside its downtime windows.")
+    needed_until = max((d.rule.status.since for d in facts.dependents if d.rule.status.since), default=None)
+    if needed_until is not None and now < needed_until + rule.spec.idle:
+        recently = "A rule that depends on it went down less than its idle time ago."
+        return Wish(Desired.UP, Reason.NEEDED, needed_until + rule.spec.idle, recently, may_start=False)
+    return Wish(Desired.DOWN, Reason.RESTING, now + RESYNC, ordered=True)
 
 
 def _by_traffic(rule: Rule, facts: Facts, now: datetime) -> Wish:
     status, idle = rule.status, rule.spec.idle
     resync = now + RESYNC
     stopped_at = status.stop_requested_at
-    if rule.spec.on_manual_change == "respect":
-        by_hand = now if found_stopped_by_hand(rule, facts) else status.stopped_by_hand_at
-        if by_hand and not (facts.last_use and facts.last_use.at > by_hand):
-            return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, resync)
     in_aws_up = facts.within(ResourceState.RUNNING, ResourceState.PENDING)
     used = facts.last_use
     if used and now < used.at + idle and (in_aws_up or stopped_at is None or used.at >= stopped_at):

@@ -33,5 +33,5 @@ def set_up() -> None:
         root.addHandler(logging.StreamHandler())
     for handler in root.handlers:
         handler.setFormatter(JsonFormatter())
-    for noisy in ("botocore", "urllib3", "boto3"):
+    for noisy in ("botocore", "urllib3", "boto3", "pynamodb"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

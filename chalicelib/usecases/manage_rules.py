@@ -19,6 +19,7 @@ from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancerKind
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import Rule, RuleState, RuleStatus, SeenResource
+from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import request_for
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ProxyStore,
         RuleRepository,
         RuleStatusStore,
+        ScheduleRepository,
         WorkQueue,
     )
 
@@ -62,6 +64,7 @@ class ManageRules:
     status: RuleStatusStore
     proxies: ProxyStore
     balancers: LoadBalancerRepository
+    schedules: ScheduleRepository
     computes: Mapping[ResourceKind, Compute]
     events: EventLog
     queue: WorkQueue
@@ -70,7 +73,7 @@ class ManageRules:
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
-        balancer, observed = self._check(spec)
+        balancer, observed, graph = self._check(spec, None)
         now = self.clock.now()
         rule_id = self.ids.new("ru")
         taken: set[int] = set()
@@ -78,7 +81,7 @@ class ManageRules:
             chosen = self._with_ports(spec, None, balancer, taken)
             rule = Rule(rule_id, chosen, _first_status(observed, now), 1, 1, now, now)
             try:
-                stored = self.rules.create(rule, _compact(rule, observed), idempotency)
+                stored = self.rules.create(rule, _compact(rule, observed), idempotency, graph)
             except AlreadyClaimedError as error:
                 if _others_fault(error, spec, chosen):
                     raise
@@ -92,11 +95,10 @@ class ManageRules:
     def replace(self, rule_id: str, spec: RuleSpec, by: str, version: int | None = None) -> Rule:
         """Raises as `create`, and NotFoundError, VersionMismatchError when `version` is not the stored one."""
         before = self._at(rule_id, version)
-        balancer, observed = self._check(spec)
+        balancer, observed, graph = self._check(spec, rule_id)
         chosen = self._with_ports(spec, before.spec, balancer, set())
-        after = self.rules.replace(
-            before, replace(before, spec=chosen), _compact(replace(before, spec=chosen), observed)
-        )
+        wanted = replace(before, spec=chosen)
+        after = self.rules.replace(before, wanted, _compact(wanted, observed), graph)
         self._changed(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
         return after
 
@@ -111,7 +113,7 @@ class ManageRules:
     def delete(self, rule_id: str, by: str, *, start: bool, version: int | None = None) -> Deleted:
         """Delete a rule; with `start`, what it leaves stopped is started, so that nobody has to find it.
 
-        Raises NotFoundError, VersionMismatchError, CloudError.
+        Raises NotFoundError, VersionMismatchError, ConflictError while a rule depends on it, CloudError.
         """
         rule = self._at(rule_id, version)
         compute = self.computes[rule.spec.kind]
@@ -137,7 +139,9 @@ class ManageRules:
             raise VersionMismatchError(f"Rule {rule_id} is at version {rule.version}, not {version}.")
         return rule
 
-    def _check(self, spec: RuleSpec) -> tuple[LoadBalancer | None, list[ObservedResource]]:
+    def _check(
+        self, spec: RuleSpec, rule_id: str | None
+    ) -> tuple[LoadBalancer | None, list[ObservedResource], Mapping[str, int]]:
         """What only the account can tell; every fault at once."""
         faults: list[Fault] = []
         balancer = None
@@ -158,9 +162,17 @@ class ManageRules:
                 Fault(field, f"{ref.id} {protection.words}.")
                 for protection in seen.blocking_protections(accept_data_loss=spec.accept_data_loss)
             ]
+        known = self.schedules.get_many(spec.schedule_ids) if spec.schedule_ids else {}
+        faults += [
+            Fault(f"schedule_ids[{n}]", f"There is no schedule {id_}.")
+            for n, id_ in enumerate(spec.schedule_ids)
+            if id_ not in known
+        ]
+        graph, wrong = graph_below(self.rules, rule_id, spec)
+        faults += wrong
         if faults:
             raise InvalidInputError(tuple(faults))
-        return balancer, [observed[ref] for ref in spec.refs]
+        return balancer, [observed[ref] for ref in spec.refs], graph
 
     def _balancer_faults(self, spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:
         faults = []

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.facts import Facts, Use
+from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
+from chalicelib.domain.schedules import recurring
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,17 +22,27 @@ if TYPE_CHECKING:
     from chalicelib.domain.activity import Source
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
-    from chalicelib.ports import ActivityFacts, ActivityStore, Compute, ProxyStore
+    from chalicelib.domain.schedules import Recurrences, Schedule
+    from chalicelib.ports import (
+        ActivityFacts,
+        ActivityStore,
+        Compute,
+        ProxyStore,
+        RuleRepository,
+        ScheduleRepository,
+    )
 
 NEEDS_HEALTH = frozenset({RuleState.STARTING, RuleState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a group of rules shares: its resources as described, and the activity sources by load balancer."""
+    """What a group of rules shares: resources, activity sources by load balancer, schedules, the rules around them."""
 
     resources: Mapping[ResourceRef, ObservedResource]
     sources: Mapping[str, tuple[Source, ...]]
+    schedules: Mapping[str, Schedule]
+    neighbours: Mapping[str, Rule]
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
         """The sources of one rule; none for a rule without a load balancer."""
@@ -44,21 +56,46 @@ class Observer:
     activity: ActivityStore
     proxies: ProxyStore
     computes: Mapping[ResourceKind, Compute]
+    rules: RuleRepository
+    schedules: ScheduleRepository
+    recurrences: Recurrences
 
     def look(self, rules: Sequence[Rule], now: datetime) -> Surroundings:
         """One look for a group: one query for each load balancer, and describes as batched as AWS allows.
 
         Raises CloudError.
         """
-        return Surroundings(self._resources(rules), self._sources(rules, now))
+        schedule_ids = sorted({id_ for rule in rules for id_ in rule.spec.schedule_ids})
+        neighbour_ids = sorted({id_ for rule in rules for id_ in (*rule.dependents, *needs(rule))})
+        neighbours: dict[str, Rule] = {}
+        for start in range(0, len(neighbour_ids), 100):
+            neighbours |= self.rules.get_many(neighbour_ids[start : start + 100])
+        return Surroundings(
+            self._resources(rules),
+            self._sources(rules, now),
+            self.schedules.get_many(schedule_ids) if schedule_ids else {},
+            neighbours,
+        )
 
-    def facts(self, rule: Rule, seen: Surroundings) -> Facts:
+    def facts(self, rule: Rule, seen: Surroundings, now: datetime) -> Facts:
         """Put the facts of one rule together; costs one query for its activity, read after the proof in `seen`."""
         known = self.activity.facts(rule.id)
         sources = seen.of(rule)
         own = tuple(seen.resources[ref] for ref in rule.spec.refs if ref in seen.resources)
         healthy, health_source = _health(rule, known, own, sources)
-        return Facts(own, sources, last_use(rule, known), healthy, health_source)
+        schedules = tuple(seen.schedules[id_] for id_ in rule.spec.schedule_ids if id_ in seen.schedules)
+        around = seen.neighbours
+        return Facts(
+            own,
+            sources,
+            last_use(rule, known),
+            healthy,
+            health_source,
+            schedules,
+            recurring(schedules, now, self.recurrences),
+            tuple(Neighbour(around[id_]) for id_ in rule.dependents if id_ in around),
+            tuple(Neighbour(around[n.rule_id], n.delay) for n in rule.spec.depends_on if n.rule_id in around),
+        )
 
     def _resources(self, rules: Sequence[Rule]) -> dict[ResourceRef, ObservedResource]:
         found: dict[ResourceRef, ObservedResource] = {}
@@ -89,6 +126,11 @@ class Observer:
             return set()
         observed = compute.describe(sorted(members))
         return {ref for ref, seen in observed.items() if seen.state in {ResourceState.GONE, ResourceState.STOPPED}}
+
+
+def needs(rule: Rule) -> tuple[str, ...]:
+    """The ids of the rules that it depends on."""
+    return tuple(need.rule_id for need in rule.spec.depends_on)
 
 
 def _health(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 TRIES = 5
+AT_REST = frozenset({RuleState.DOWN, RuleState.STOPPING})
 
 
 @dataclass(slots=True)
@@ -53,23 +54,46 @@ class Overrides:
 
     def cool_down(
         self, rule_id: str, *, minutes: float, force: bool, propagate: bool, by: str, reason: str | None
-    ) -> Rule:
+    ) -> tuple[Rule, ...]:
         """Down now, for so many minutes; without `force` only if nobody is seen to use it.
 
-        No rule depends on another in this version, so `propagate` takes nothing along.
-        Raises ConflictError when it is in use, or might be, without `force`; NotFoundError.
+        A rule that others need goes down with them only: `propagate` cools all of them down, whoever needs another
+        first. Answers the rule, then those it took along. Raises ConflictError when it, or one that it would take
+        along, is in use, or might be, without `force`, and when others need it without `propagate`; NotFoundError.
         """
-        del propagate
         now = self.clock.now()
         rule = self.rules.get(rule_id)
+        needing = [other for other in self._dependents(rule) if other.status.state not in AT_REST]
+        if needing and not propagate:
+            listed = ", ".join(f"{other.spec.name} ({other.id})" for other in needing)
+            raise ConflictError(f"Needed by {listed}. Send propagate: true to take them along.")
         if not force:
-            self._refuse_if_in_use(rule, now)
-        override = Override(OverrideKind.COOL_DOWN, now + timedelta(minutes=minutes), by, reason, force)
-        return self._set(rule_id, override, EventKind.COOL_DOWN, f"Cool-down for {minutes:g} minutes", by, reason)
+            for each in (rule, *needing):
+                self._refuse_if_in_use(each, now)
+        until = now + timedelta(minutes=minutes)
+        words = f"Cool-down for {minutes:g} minutes"
+        taken = []
+        for each in needing:
+            along = f"taken along by rule {rule.spec.name} ({rule.id})"
+            override = Override(OverrideKind.COOL_DOWN, until, by, reason or along, force)
+            taken.append(self._set(each.id, override, EventKind.COOL_DOWN, f"{words}, {along}", by, reason))
+        # What waits for the others to be down must not be forced itself: it would not wait.
+        override = Override(OverrideKind.COOL_DOWN, until, by, reason, force and not needing)
+        return self._set(rule_id, override, EventKind.COOL_DOWN, words, by, reason), *taken
 
     def release(self, rule_id: str, *, by: str) -> Rule:
         """End an override; harmless without one. Raises NotFoundError."""
         return self._set(rule_id, None, EventKind.RELEASED, "Override released", by, None)
+
+    def _dependents(self, rule: Rule) -> list[Rule]:
+        """Every rule that needs it, also through others; those that nobody needs come first."""
+        found: dict[str, Rule] = {}
+        wanted = list(rule.dependents)
+        while wanted:
+            read = self.rules.get_many(wanted[:100])
+            wanted = wanted[100:] + [id_ for other in read.values() for id_ in other.dependents if id_ not in found]
+            found = {id_: other for id_, other in found.items() if id_ not in read} | read
+        return list(reversed(found.values()))
 
     def _refuse_if_in_use(self, rule: Rule, now: datetime) -> None:
         if rule.status.state not in {RuleState.UP, RuleState.STARTING}:
@@ -77,7 +101,9 @@ class Overrides:
         used = last_use(rule, self.activity.facts(rule.id))
         if used is not None and now < used.at + rule.spec.idle:
             age = int((now - used.at).total_seconds())
-            raise ConflictError(f"In use: {used.source}, {age} s ago. Send force: true to stop it all the same.")
+            raise ConflictError(
+                f"{rule.spec.name} is in use: {used.source}, {age} s ago. Send force: true to stop it all the same."
+            )
         if rule.status.reason in {Reason.BLIND, Reason.NO_SOURCE}:
             raise ConflictError(f"{rule.status.reason.words} Send force: true to stop it all the same.")
 

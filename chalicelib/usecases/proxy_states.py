@@ -19,15 +19,20 @@ def publish_state(proxies: ProxyStore, rule: Rule, now: datetime, drain_until: d
     """
     if rule.spec.load_balancer_id is None:
         return 0
-    startable, reason, until = rule.startable(now)
+    held = rule.held_down(now)
     state: dict[str, object] = {"rule": rule.id}
     if drain_until is not None:
         state["drain_until"] = stamp(drain_until)
-    if not startable and reason is not None:
-        state |= {"startable": False, "reason": reason.value, "detail": reason.words, "until": until and stamp(until)}
+    if held is not None:
+        state |= {
+            "startable": False,
+            "reason": held.reason.value,
+            "detail": held.words,
+            "until": held.until and stamp(held.until),
+        }
     if len(state) == 1:
         return proxies.put_state(rule.spec.load_balancer_id, rule.id, None, None)
-    expires = drain_until if startable else until
+    expires = drain_until if held is None else held.until
     return proxies.put_state(rule.spec.load_balancer_id, rule.id, json.dumps(state), expires)
 
 

@@ -19,8 +19,8 @@ from chalicelib.domain.history import Step, event_of
 from chalicelib.domain.resources import Outcome, ResourceRef
 from chalicelib.domain.rules import Claim
 from chalicelib.domain.transition import drained, refused, settle
-from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.proxy_states import publish_state
+from chalicelib.usecases.requests import requests_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
+    from chalicelib.domain.neighbours import Neighbour
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
-        ActivityStore,
         Clock,
         Compute,
         EventLog,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         RuleStatusStore,
         WorkQueue,
     )
-    from chalicelib.usecases.observe import Surroundings
+    from chalicelib.usecases.observe import Observer, Surroundings
 
 LEASE = timedelta(seconds=60)
 """As long as the reconcile function may run: a holder that is still alive has it."""
@@ -60,18 +60,13 @@ class Reconciler:
 
     rules: RuleRepository
     status: RuleStatusStore
-    activity: ActivityStore
+    observer: Observer
     proxies: ProxyStore
     computes: Mapping[ResourceKind, Compute]
     events: EventLog
     queue: WorkQueue
     clock: Clock
     ids: Ids
-
-    @property
-    def observer(self) -> Observer:
-        """What it observes with."""
-        return Observer(self.activity, self.proxies, self.computes)
 
     def run(self, request: ReconcileRequest) -> None:
         """Reconcile the rules of one message.
@@ -122,11 +117,12 @@ class Reconciler:
         now = self.clock.now()
         if rule.status.claim is not None and rule.status.claim.live(now):
             raise LostClaimError(rule.id)
-        facts = self.observer.facts(rule, seen)
+        facts = self.observer.facts(rule, seen, now)
         decision = decide(rule, facts, now)
         status = settle(rule, decision, facts, now)
         if not decision.action.touches_the_world:
-            publish_state(self.proxies, rule, now, status.drain.until if status.drain else None)
+            # As it will be recorded: what may not be started from now on is told with the decision.
+            publish_state(self.proxies, replace(rule, status=status), now, status.drain.until if status.drain else None)
             after = self.status.record(rule, status)
             self._tell(Step(rule, after, decision, facts))
             return after
@@ -139,20 +135,21 @@ class Reconciler:
         # The claim already holds the times of the request: who takes over an expired lease knows what was asked for.
         claimed = self.status.claim(rule, claim, replace(status, claim=claim))
         outcomes: Sequence[Outcome] = ()
+        told = replace(rule, status=status)
         if decision.action is Action.DRAIN:
             until = now + DRAIN
-            version = publish_state(self.proxies, rule, now, until)
+            version = publish_state(self.proxies, told, now, until)
             status = drained(status, version, now, until)
         elif decision.action is Action.CANCEL_STOP:
-            publish_state(self.proxies, rule, now)
+            publish_state(self.proxies, told, now)
         else:
             if decision.action is Action.START and rule.status.drain is not None:
-                publish_state(self.proxies, rule, now)
+                publish_state(self.proxies, told, now)
             outcomes = self._ask_aws(rule, decision)
         if any(not outcome.accepted for outcome in outcomes):
             status = refused(status, decision.action, outcomes, rule.id, now)
             if decision.action is Action.STOP:
-                publish_state(self.proxies, rule, now)
+                publish_state(self.proxies, told, now)
         try:
             after = self.status.record(claimed, replace(status, claim=None))
         except LostClaimError:
@@ -217,8 +214,19 @@ class Reconciler:
             "until": decision.until.isoformat(),
         }
         log.info("decided", extra=fields)
+        if after.status.state is not step.before.status.state:
+            self._look_at(step.facts.dependents + step.facts.dependencies)
         if step.worth_telling:
             self.events.append([event_of(step, self.ids.new("ev"), self.clock.now())])
+
+    def _look_at(self, neighbours: tuple[Neighbour, ...]) -> None:
+        """Who waits for a rule, or is needed by it, has something to decide when its state changes."""
+        if not neighbours:
+            return
+        now = self.clock.now()
+        rules = [neighbour.rule for neighbour in neighbours]
+        self.status.make_due([rule.id for rule in rules], now)
+        self.queue.send(requests_for([(r.id, r.spec.kind, r.spec.region) for r in rules], "neighbour", now))
 
     def _say(self, rule: Rule, kind: EventKind, words: str) -> None:
         self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, rule.id, "autostop", words)])

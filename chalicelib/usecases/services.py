@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
+    from chalicelib.usecases.manage_schedules import ManageSchedules
     from chalicelib.usecases.overrides import Overrides
     from chalicelib.usecases.proxy_config import ProxyConfig
     from chalicelib.usecases.warm_up import WarmUp
@@ -21,6 +22,7 @@ class Services:
     """The use cases behind the routes, and the stores that are read without one."""
 
     manage_rules: ManageRules
+    manage_schedules: ManageSchedules
     manage_load_balancers: ManageLoadBalancers
     manage_api_keys: ManageApiKeys
     overrides: Overrides

@@ -89,23 +89,24 @@ class WarmUp:
             return None
         if rule.spec.load_balancer_id != load_balancer_id:
             return None
-        startable, why, until = rule.startable(now)
+        held = rule.held_down(now)
         recent = rule.status.woken_at is not None and rule.status.woken_at >= now - BURST
-        if startable and not recent:
+        if held is None and not recent:
             before = rule
             rule = self.status.wake(rule_id, now, cause.actor, now - BURST)
             if rule.revision != before.revision:
                 self._ask(before, rule, cause, now)
-        detail = rule.status.detail if rule.status.state is RuleState.FAILED else None
+        failure = rule.status.detail if rule.status.state is RuleState.FAILED else None
+        reason = held.reason if held else rule.status.reason
         return WakeProgress(
             rule_id,
             rule.status.state,
             _PHASES[rule.status.state],
             rule.status.since,
-            startable,
-            why.value if why else (rule.status.reason.value if rule.status.reason else None),
-            why.words if why else detail,
-            until,
+            held is None,
+            reason.value if reason else None,
+            held.words if held else failure,
+            held.until if held else None,
         )
 
     def _ask(self, before: Rule, rule: Rule, cause: WakeCause, now: datetime) -> None:

@@ -368,7 +368,7 @@ def test_a_warm_up_keeps_it_up_until_it_expires():
 
 def test_a_cool_down_of_a_rule_in_use_is_refused_without_force():
     world = up_world()
-    with pytest.raises(ConflictError, match="In use: traffic 203"):
+    with pytest.raises(ConflictError, match="is in use: traffic 203"):
         world.overrides.cool_down("ru_1", minutes=30, force=False, propagate=False, by="ak_1", reason=None)
     world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
     world.work()

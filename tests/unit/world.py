@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,14 @@ from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.stores import MemoryStores
+from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.errors import InvalidInputError
 from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.explain import Explain
 from chalicelib.usecases.ingest_activity import Ingest, LogLine
+from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
 from chalicelib.usecases.proxy_config import ProxyConfig, ProxyReport, RuleHealth
 from chalicelib.usecases.reconcile import Reconciler
@@ -46,15 +51,17 @@ class World:
         self.queue = MemoryQueue(self.clock, chaos)
         s = self.stores
         self.computes = {ResourceKind.EC2: self.cloud}
+        self.recurrences = DateutilRecurrences()
+        self.observer = Observer(s.activity, s.proxies, self.computes, s.rules, s.schedules, self.recurrences)
         self.worker = Reconciler(
-            s.rules, s.status, s.activity, s.proxies, self.computes, s.events, self.queue, self.clock, self.ids
+            s.rules, s.status, self.observer, s.proxies, self.computes, s.events, self.queue, self.clock, self.ids
         )
         self.tick = Tick(s.status, self.queue, self.clock)
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
         self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
         self.config = ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
-        self.explain = Explain(s.rules, s.activity, s.proxies, self.computes, self.clock)
+        self.explain = Explain(s.rules, self.observer, self.clock)
         s.balancers.create(make_balancer())
         self.ref: ResourceRef = self.cloud.add("i-00000001")
         self.cloud.add("i-proxy", state=ResourceState.RUNNING)
@@ -63,6 +70,23 @@ class World:
         s.rules.create(rule, compact)
         self.agent = Agent(self)
         self.raised: list[Exception] = []
+
+    def add_rule(self, id_: str, instance_id: str, **spec: Any) -> ResourceRef:
+        """One more rule, without a load balancer, and its instance."""
+        ref = self.cloud.add(instance_id)
+        settings = {"load_balancer_id": None, "http": (), "resource_ids": (instance_id,), "idle": IDLE}
+        self.stores.rules.create(make_rule(id_, **(settings | spec)), None)
+        return ref
+
+    def change(self, id_: str, **spec: Any) -> None:
+        """What `PUT /rules/{id}` does to the store."""
+        before = self.stores.rules.get(id_)
+        after = replace(before, spec=replace(before.spec, **spec))
+        compact = compact_rule(id_, after.spec, ["10.0.0.1"]) if after.spec.load_balancer_id else None
+        graph, faults = graph_below(self.stores.rules, id_, after.spec)
+        if faults:
+            raise InvalidInputError(faults)
+        self.stores.rules.replace(before, after, compact, graph)
 
     @property
     def rule(self) -> Rule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import reduce
 from operator import and_, or_
 from typing import TYPE_CHECKING
@@ -101,7 +101,9 @@ class DynamoActivity:
 
     def history(self, rule_id: str, start: datetime, end: datetime) -> Sequence[Total]:
         now = self._clock.now()
-        first, last = (at.strftime("%Y-%m-%dT%H:%M") for at in (start, end))
+        first, last = (at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") for at in (start, end))
+        if first >= last:
+            return []
         between = ActivityItem.part.between(f"total#{first}", f"total#{last}")
         with translated():
             found = [

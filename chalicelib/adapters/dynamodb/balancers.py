@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pynamodb.exceptions import PynamoDBException
+from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
 from chalicelib.adapters.dynamodb.codec import dump, load
 from chalicelib.adapters.dynamodb.cursors import decode, encode
-from chalicelib.adapters.dynamodb.errors import condition_failed, translated
-from chalicelib.adapters.dynamodb.models import BalancerItem, ClaimItem, ProxyItem
-from chalicelib.adapters.dynamodb.rules import KEPT
+from chalicelib.adapters.dynamodb.errors import condition_failed, failed_conditions, no_condition, translated
+from chalicelib.adapters.dynamodb.idempotency import answered, remember
+from chalicelib.adapters.dynamodb.models import BalancerItem, ProxyItem
+from chalicelib.adapters.dynamodb.transactions import transaction
 from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
 from chalicelib.domain.load_balancers import LoadBalancer
 from chalicelib.ports import Page
@@ -27,12 +28,18 @@ class DynamoBalancers:
         self._clock = clock
 
     def create(self, balancer: LoadBalancer, idempotency: Idempotency | None = None) -> LoadBalancer:
-        if idempotency is not None and (known := self._first(balancer, idempotency)) is not None:
+        now = self._clock.now()
+        if (known := answered("load-balancer", idempotency, now)) is not None:
             return self.get(known)
-        with translated():
-            # The poll item first: a load balancer that can be read can be polled.
-            ProxyItem(balancer.id, "poll", rules_version=0, states_version=0, rules=0).save()
-            BalancerItem(balancer.id, body=dump(balancer), version=balancer.version).save()
+        try:
+            with translated(), transaction(BalancerItem) as write:
+                write.save(ProxyItem(balancer.id, "poll", rules_version=0, states_version=0, rules=0))
+                write.save(BalancerItem(balancer.id, body=dump(balancer), version=balancer.version))
+                remember(write, "load-balancer", balancer.id, idempotency, now)
+        except TransactWriteError as error:
+            if (known := answered("load-balancer", idempotency, now)) is not None:
+                return self.get(known)
+            raise no_condition(error) from error
         return balancer
 
     def get(self, load_balancer_id: str) -> LoadBalancer:
@@ -44,7 +51,7 @@ class DynamoBalancers:
 
     def list(self, limit: int, cursor: str | None = None) -> Page[LoadBalancer]:
         with translated():
-            found = BalancerItem.scan(limit=limit, last_evaluated_key=decode(cursor, frozenset({"id"})))
+            found = BalancerItem.scan(limit=limit, last_evaluated_key=decode(cursor))
             return Page(tuple(_balancer(item) for item in found), encode(found.last_evaluated_key))
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
@@ -53,24 +60,18 @@ class DynamoBalancers:
         return new
 
     def delete(self, balancer: LoadBalancer) -> None:
-        self.get(balancer.id)
+        self._unchanged(balancer)
+        try:
+            with translated(), transaction(BalancerItem) as write:
+                empty = ProxyItem.load_balancer_id.does_not_exist() | (ProxyItem.rules == 0)
+                write.delete(ProxyItem(balancer.id, "poll"), condition=empty)
+                write.delete(BalancerItem(balancer.id), condition=BalancerItem.version == balancer.version)
+        except TransactWriteError as error:
+            if failed_conditions(error) is None:
+                raise no_condition(error) from error
+            self._unchanged(balancer)
+            raise ConflictError(f"Rules are still on load balancer {balancer.id}; delete them first.") from error
         with translated():
-            poll = ProxyItem(balancer.id, "poll")
-            try:
-                poll.delete(condition=ProxyItem.load_balancer_id.does_not_exist() | (ProxyItem.rules == 0))
-            except PynamoDBException as error:
-                if condition_failed(error):
-                    raise ConflictError(
-                        f"Rules are still on load balancer {balancer.id}; delete them first."
-                    ) from error
-                raise
-            try:
-                BalancerItem(balancer.id).delete(condition=BalancerItem.version == balancer.version)
-            except PynamoDBException as error:
-                if condition_failed(error):
-                    ProxyItem(balancer.id, "poll", rules_version=0, states_version=0, rules=0).save()
-                    raise VersionMismatchError("It was changed by somebody else meanwhile.") from error
-                raise
             for item in ProxyItem.query(balancer.id, consistent_read=True):
                 item.delete()
 
@@ -81,27 +82,14 @@ class DynamoBalancers:
             except PynamoDBException as error:
                 if not condition_failed(error):
                     raise
-                stored = self.get(before.id)
-                raise VersionMismatchError(f"It is at version {stored.version}, not {before.version}.") from error
+                self._unchanged(before)
+                raise
 
-    def _first(self, balancer: LoadBalancer, idempotency: Idempotency) -> str | None:
-        """Take the key for this load balancer; the id that holds it already, if one does and the body is the same."""
-        key = f"idempotency#load-balancer#{idempotency.key}"
-        now = self._clock.now()
-        free = ClaimItem.key.does_not_exist() | (ClaimItem.expires <= now)
-        item = ClaimItem(key, owner=balancer.id, fingerprint=idempotency.fingerprint, expires=now + KEPT)
-        with translated():
-            try:
-                item.save(condition=free)
-            except PynamoDBException as error:
-                if not condition_failed(error):
-                    raise
-            else:
-                return None
-            known = ClaimItem.get(key, consistent_read=True)
-        if known.fingerprint != idempotency.fingerprint:
-            raise ConflictError("This Idempotency-Key was used for another request.")
-        return known.owner
+    def _unchanged(self, read: LoadBalancer) -> None:
+        """Raises VersionMismatchError where it is no longer at the version read, NotFoundError."""
+        stored = self.get(read.id)
+        if stored.version != read.version:
+            raise VersionMismatchError(f"It is at version {stored.version}, not {read.version}.")
 
 
 def _balancer(item: BalancerItem) -> LoadBalancer:

@@ -9,18 +9,28 @@ from __future__ import annotations
 import json
 import types
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from chalicelib.domain import access, activity, decisions, events, load_balancers, resources, rules
+from chalicelib.domain import (
+    access,
+    activity,
+    decisions,
+    events,
+    load_balancers,
+    resources,
+    rules,
+    schedules,
+    wall_time,
+)
 
 T = TypeVar("T")
 
-_MODULES = (access, activity, decisions, events, load_balancers, resources, rules)
+_MODULES = (access, activity, decisions, events, load_balancers, resources, rules, schedules, wall_time)
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
-_NAMES |= {"datetime": datetime, "timedelta": timedelta}
+_NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta}
 """What type hints under TYPE_CHECKING may name."""
 
 
@@ -41,7 +51,7 @@ def _plain(value: object) -> object:
         return {name: content for name, content in plain.items() if content is not None}
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
@@ -67,6 +77,8 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401  (it is driven by type 
         return tuple(_build(each, item) for each, item in zip(inner, data, strict=True))
     if kind is datetime:
         return datetime.fromisoformat(data)
+    if kind is date:
+        return date.fromisoformat(data)
     if kind is timedelta:
         return timedelta(seconds=data)
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
-from chalicelib.domain.errors import CloudError, ThrottledError
+from chalicelib.domain.errors import AutoStopError, CloudError, ConflictError, ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,8 @@ _THROTTLED = frozenset(
 )
 CONDITION = "ConditionalCheckFailedException"
 CANCELLED = "TransactionCanceledException"
+CONFLICT = "TransactionConflictException"
+_RETRYABLE = frozenset({"InternalServerError", CONFLICT, CANCELLED})
 
 
 @contextmanager
@@ -30,16 +32,33 @@ def translated() -> Iterator[None]:
     except TransactWriteError:
         raise
     except PynamoDBException as error:
-        code = error.cause_response_code or type(error).__name__
-        message = error.cause_response_message or str(error)
-        if code in _THROTTLED:
-            raise ThrottledError(code, message) from error
-        raise CloudError(code, message, retryable=code in {"InternalServerError", CANCELLED}) from error
+        raise as_cloud_error(error) from error
+
+
+def as_cloud_error(error: PynamoDBException) -> CloudError:
+    """DynamoDB's own code and message."""
+    code = error.cause_response_code or type(error).__name__
+    message = error.cause_response_message or str(error)
+    if code in _THROTTLED:
+        return ThrottledError(code, message)
+    return CloudError(code, message, retryable=code in _RETRYABLE)
+
+
+def no_condition(error: TransactWriteError) -> AutoStopError:
+    """What to raise for a transaction that failed for another reason than its conditions."""
+    if is_conflict(error):
+        return ConflictError("Somebody else is writing to the same things; try again.")
+    return as_cloud_error(error)
 
 
 def condition_failed(error: PynamoDBException) -> bool:
     """Whether a single write's condition did not hold."""
     return error.cause_response_code == CONDITION
+
+
+def overtaken(error: PynamoDBException) -> bool:
+    """Whether somebody else wrote, or is writing, to the item of a single write: what it was made from is old."""
+    return condition_failed(error) or error.cause_response_code == CONFLICT
 
 
 def failed_conditions(error: TransactWriteError) -> tuple[int, ...] | None:

@@ -34,7 +34,7 @@ class DynamoKeys:
 
     def list(self, limit: int, cursor: str | None = None) -> Page[ApiKey]:
         with translated():
-            found = KeyItem.scan(limit=limit, last_evaluated_key=decode(cursor, frozenset({"id"})))
+            found = KeyItem.scan(limit=limit, last_evaluated_key=decode(cursor))
             keys: Sequence[ApiKey] = [load(ApiKey, item.body) for item in found]
             return Page(tuple(keys), encode(found.last_evaluated_key))
 

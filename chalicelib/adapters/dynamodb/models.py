@@ -51,9 +51,22 @@ class RuleItem(Model):
     due_at = NumberAttribute(null=True)
     woken_at = NumberAttribute(null=True)
     woken_by = UnicodeAttribute(null=True)
+    dependents = UnicodeSetAttribute(null=True)
     created_at = NumberAttribute()
     updated_at = NumberAttribute()
     due = DueIndex()
+
+
+class ScheduleItem(Model):
+    """A schedule, and beside it the rules that have it."""
+
+    class Meta(_Meta):
+        table_name = "schedules"
+
+    id = UnicodeAttribute(hash_key=True)
+    body = UnicodeAttribute()
+    version = NumberAttribute()
+    rule_ids = UnicodeSetAttribute(null=True)
 
 
 class ClaimItem(Model):
@@ -154,6 +167,7 @@ class KeyItem(Model):
 
 ALL_MODELS: tuple[type[Model], ...] = (
     RuleItem,
+    ScheduleItem,
     ClaimItem,
     BalancerItem,
     ProxyItem,

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pynamodb.exceptions import PynamoDBException
+from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
 from chalicelib.adapters.dynamodb.codec import dump, load
-from chalicelib.adapters.dynamodb.errors import condition_failed, translated
+from chalicelib.adapters.dynamodb.errors import (
+    as_cloud_error,
+    condition_failed,
+    failed_conditions,
+    is_conflict,
+    overtaken,
+    translated,
+)
 from chalicelib.adapters.dynamodb.models import ProxyItem
 from chalicelib.adapters.dynamodb.times import from_micros, maybe_micros, micros
+from chalicelib.adapters.dynamodb.transactions import transaction
 from chalicelib.domain.activity import UNHEARD, Source, advance, states_version
 from chalicelib.domain.errors import CloudError, NotFoundError
 from chalicelib.ports import PollState
@@ -54,19 +62,8 @@ class DynamoProxyStore:
             )
             if same:
                 return int(self._poll_item(load_balancer_id).states_version or 0)
-            if state is None:
-                ProxyItem(load_balancer_id, part).delete()
-            else:
-                ProxyItem(load_balancer_id, part, body=state, until=expires).save()
-            # The version moves after the item: a poll never sees a version whose states it cannot read.
-            poll = ProxyItem(load_balancer_id, "poll")
-            try:
-                poll.update(actions=[ProxyItem.states_version.add(1)], condition=ProxyItem.load_balancer_id.exists())
-            except PynamoDBException as error:
-                if condition_failed(error):
-                    raise NotFoundError("load balancer", load_balancer_id) from error
-                raise
-            return int(poll.states_version or 0)
+            self._write_state(load_balancer_id, part, state, expires)
+            return int(self._poll_item(load_balancer_id).states_version or 0)
 
     def sources(self, load_balancer_id: str) -> Sequence[Source]:
         return tuple(load(Source, item.body or "") for item in self._parts(load_balancer_id, "member#"))
@@ -91,8 +88,6 @@ class DynamoProxyStore:
                 progress.proof.islands,
             )
 
-        if self.poll_exists(load_balancer_id) is False:
-            raise NotFoundError("load balancer", load_balancer_id)
         self._change(load_balancer_id, beat.member, move)
         if progress is None:
             raise AssertionError("a change that was written was computed")
@@ -110,13 +105,11 @@ class DynamoProxyStore:
 
     # Below
 
-    def poll_exists(self, load_balancer_id: str) -> bool:
-        """Whether there is such a load balancer."""
-        with translated():
-            return self._item(load_balancer_id, "poll") is not None
-
     def _change(self, load_balancer_id: str, member: str, change: Callable[[Source | None], Source]) -> None:
-        """Read, compute, write at the step that was read; again if somebody else wrote in between."""
+        """Read, compute, write at the step that was read; again if somebody else wrote in between.
+
+        Raises NotFoundError for a first word of a member to a load balancer that does not exist.
+        """
         part = f"member#{member}"
         for _ in range(TRIES):
             with translated():
@@ -125,6 +118,8 @@ class DynamoProxyStore:
                 after = change(before)
                 if after == before:
                     return
+                if stored is None:
+                    self._poll_item(load_balancer_id)
                 step = int(stored.step or 0) if stored else 0
                 unchanged = ProxyItem.step == step if stored else ProxyItem.load_balancer_id.does_not_exist()
                 try:
@@ -134,19 +129,59 @@ class DynamoProxyStore:
                         continue
                     raise
                 return
-        raise CloudError("Contention", f"Member {member} was written to by others {TRIES} times.", retryable=True)
+        raise _contention(member)
+
+    def _write_state(self, load_balancer_id: str, part: str, state: str | None, expires: int | None) -> None:
+        """The state and the version that carries it, both or neither.
+
+        Who is told a version may stop an instance once the members have applied it: no version may be told that was
+        there before its state. States of other rules share the version, so that two writes can be in each other's way.
+        """
+        there = ProxyItem.load_balancer_id.exists()
+        for _ in range(TRIES):
+            try:
+                with transaction(ProxyItem) as write:
+                    if state is None:
+                        write.delete(ProxyItem(load_balancer_id, part))
+                    else:
+                        write.save(ProxyItem(load_balancer_id, part, body=state, until=expires))
+                    poll = ProxyItem(load_balancer_id, "poll")
+                    write.update(poll, actions=[ProxyItem.states_version.add(1)], condition=there)
+            except TransactWriteError as error:
+                if failed_conditions(error):
+                    raise NotFoundError("load balancer", load_balancer_id) from error
+                if not is_conflict(error):
+                    raise as_cloud_error(error) from error
+            else:
+                return
+        raise _contention(load_balancer_id)
 
     def _resend(self, load_balancer_id: str, member: str, start: datetime | None) -> None:
-        with translated():
-            poll = self._poll_item(load_balancer_id)
-            old = dict(poll.resend or {})
-            new = {name: at for name, at in old.items() if name != member}
-            if start is not None:
-                new[member] = micros(start)
-            if new != old:
-                ProxyItem(load_balancer_id, "poll").update(
-                    actions=[ProxyItem.resend.set(new)], condition=ProxyItem.load_balancer_id.exists()
-                )
+        """Have in the poll item from when the member is to send again.
+
+        Members share that item and a member's heartbeats overtake each other: it is written only as it was read, and
+        after a write it is held against the member's own item once more, which may have moved on meanwhile.
+        """
+        wanted = maybe_micros(start)
+        for _ in range(TRIES):
+            with translated():
+                asked = self._poll_item(load_balancer_id).resend
+                if (asked or {}).get(member) == wanted:
+                    return
+                new = {name: at for name, at in (asked or {}).items() if name != member}
+                if wanted is not None:
+                    new[member] = wanted
+                unchanged = ProxyItem.resend.does_not_exist() if asked is None else ProxyItem.resend == asked
+                try:
+                    ProxyItem(load_balancer_id, "poll").update(
+                        actions=[ProxyItem.resend.set(new)], condition=ProxyItem.load_balancer_id.exists() & unchanged
+                    )
+                except PynamoDBException as error:
+                    if not overtaken(error):
+                        raise
+                stored = self._item(load_balancer_id, f"member#{member}")
+                wanted = maybe_micros(load(Source, stored.body or "").proof.missing_from) if stored else None
+        raise _contention(load_balancer_id)
 
     def _poll_item(self, load_balancer_id: str) -> ProxyItem:
         item = self._item(load_balancer_id, "poll")
@@ -163,3 +198,7 @@ class DynamoProxyStore:
     def _parts(self, load_balancer_id: str, prefix: str) -> list[ProxyItem]:
         with translated():
             return list(ProxyItem.query(load_balancer_id, ProxyItem.part.startswith(prefix), consistent_read=True))
+
+
+def _contention(what: str) -> CloudError:
+    return CloudError("Contention", f"{what} was written to by others {TRIES} times.", retryable=True)

@@ -44,6 +44,7 @@ def from_item(item: RuleItem) -> Rule:
         int(item.revision),
         from_micros(item.created_at),
         from_micros(item.updated_at),
+        tuple(sorted(item.dependents or ())),
     )
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError
-from pynamodb.transactions import TransactWrite
 
 from chalicelib.adapters.dynamodb.codec import dump
 from chalicelib.adapters.dynamodb.cursors import decode, encode
-from chalicelib.adapters.dynamodb.errors import failed_conditions, is_conflict, translated
-from chalicelib.adapters.dynamodb.models import DUE, ClaimItem, ProxyItem, RuleItem
+from chalicelib.adapters.dynamodb.errors import failed_conditions, no_condition, translated
+from chalicelib.adapters.dynamodb.idempotency import answered, remember
+from chalicelib.adapters.dynamodb.models import DUE, ClaimItem, ProxyItem, RuleItem, ScheduleItem
 from chalicelib.adapters.dynamodb.rule_items import from_item, to_item
 from chalicelib.adapters.dynamodb.times import micros
-from chalicelib.domain.claims import MAX_CLAIMS, SHARED_HTTP, owned, shared_ports
+from chalicelib.adapters.dynamodb.transactions import transaction
+from chalicelib.domain.claims import (
+    CHANGED_MEANWHILE,
+    MAX_CLAIMS,
+    SHARED_HTTP,
+    TOO_MANY,
+    Links,
+    links,
+    owned,
+    shared_ports,
+)
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
     ConflictError,
@@ -25,18 +33,17 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
-from chalicelib.ports import Page
+from chalicelib.ports import NO_GRAPH, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from pynamodb.transactions import TransactWrite
 
     from chalicelib.domain.claims import OwnedThing
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import Rule
     from chalicelib.ports import Clock, Idempotency
-
-KEPT = timedelta(hours=24)
-"""How long an idempotency key answers."""
 
 
 class DynamoRules:
@@ -45,21 +52,28 @@ class DynamoRules:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def create(self, rule: Rule, compact: str | None, idempotency: Idempotency | None = None) -> Rule:
-        if idempotency is not None and (known := self._answered(idempotency)) is not None:
+    def create(
+        self,
+        rule: Rule,
+        compact: str | None,
+        idempotency: Idempotency | None = None,
+        graph: Mapping[str, int] = NO_GRAPH,
+    ) -> Rule:
+        now = self._clock.now()
+        if (known := answered("rule", idempotency, now)) is not None:
             return self.get(known)
         owns, shares = self._wanted(rule)
         try:
-            with translated(), self._transaction() as write:
+            with translated(), transaction(RuleItem) as write:
                 write.save(to_item(rule), condition=RuleItem.id.does_not_exist())
                 _take(write, rule.id, owns, shares)
+                _link(write, rule.id, Links(), links(rule.spec), graph)
                 _publish(write, rule, compact, more=1)
-                if idempotency is not None:
-                    write.save(self._answer(idempotency, rule.id), condition=ClaimItem.key.does_not_exist())
+                remember(write, "rule", rule.id, idempotency, now)
         except TransactWriteError as error:
-            if idempotency is not None and (known := self._answered(idempotency)) is not None:
+            if (known := answered("rule", idempotency, now)) is not None:
                 return self.get(known)
-            self._explain(error, rule, owns, shares)
+            self._explain(error, None, rule, owns, shares)
         return rule
 
     def get(self, rule_id: str) -> Rule:
@@ -76,14 +90,12 @@ class DynamoRules:
 
     def list(self, limit: int, cursor: str | None = None) -> Page[Rule]:
         with translated():
-            found = RuleItem.scan(limit=limit, last_evaluated_key=decode(cursor, frozenset({"id"})))
+            found = RuleItem.scan(limit=limit, last_evaluated_key=decode(cursor))
             rules = tuple(from_item(item) for item in found)
             return Page(rules, encode(found.last_evaluated_key))
 
-    def replace(self, before: Rule, after: Rule, compact: str | None) -> Rule:
-        stored = self.get(before.id)
-        if stored.version != before.version:
-            raise VersionMismatchError(f"Rule {before.id} is at version {stored.version}, not {before.version}.")
+    def replace(self, before: Rule, after: Rule, compact: str | None, graph: Mapping[str, int] = NO_GRAPH) -> Rule:
+        stored = self._unchanged(before)
         now = self._clock.now()
         new = replace(
             stored,
@@ -98,8 +110,13 @@ class DynamoRules:
         newly_owned = [thing for thing in owns if thing not in owned(stored.spec)]
         newly_shared = [thing for thing in shares if thing not in shared_ports(stored.spec)]
         moved = stored.spec.load_balancer_id != new.spec.load_balancer_id
+        old_links, new_links = links(stored.spec), links(new.spec)
+        relinked = len(old_links.rules ^ new_links.rules) + len(old_links.schedules ^ new_links.schedules)
+        changes = len(newly_owned) + len(newly_shared) + len(given_back) + relinked
+        if changes > MAX_CLAIMS:
+            raise TooLargeError(f"{TOO_MANY.format(changes)} What a change takes and gives back counts together.")
         try:
-            with translated(), self._transaction() as write:
+            with translated(), transaction(RuleItem) as write:
                 write.update(
                     RuleItem(new.id),
                     actions=[
@@ -116,22 +133,27 @@ class DynamoRules:
                 )
                 _take(write, new.id, newly_owned, newly_shared)
                 _give_back(write, new.id, given_back)
+                _link(write, new.id, old_links, new_links, graph)
                 if moved:
                     _withdraw(write, stored)
                 _publish(write, new, compact, more=1 if moved else 0)
         except TransactWriteError as error:
-            self._explain(error, new, newly_owned, newly_shared)
+            self._explain(error, stored, new, newly_owned, newly_shared)
         return self.get(new.id)
 
     def delete(self, rule: Rule) -> None:
         stored = self.get(rule.id)
         try:
-            with translated(), self._transaction() as write:
-                write.delete(RuleItem(rule.id), condition=RuleItem.version == rule.version)
+            with translated(), transaction(RuleItem) as write:
+                alone = RuleItem.dependents.does_not_exist()
+                write.delete(RuleItem(rule.id), condition=(RuleItem.version == rule.version) & alone)
                 _give_back(write, rule.id, owned(stored.spec))
+                _link(write, rule.id, links(stored.spec), Links(), {})
                 _withdraw(write, stored)
         except TransactWriteError as error:
-            self._explain(error, rule, (), ())
+            if dependents := self._unchanged(rule).dependents:
+                raise ConflictError(f"Rules depend on {rule.id}: {', '.join(dependents)}.") from error
+            self._explain(error, rule, rule, (), ())
 
     def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
         keys = {f"resource#{ref.kind}#{ref.region}#{ref.id}": ref for ref in refs}
@@ -140,63 +162,46 @@ class DynamoRules:
 
     # Below
 
-    def _transaction(self) -> TransactWrite:
-        meta = RuleItem.Meta
-        connection = Connection(
-            region=meta.region,
-            host=meta.host,
-            connect_timeout_seconds=meta.connect_timeout_seconds,
-            read_timeout_seconds=meta.read_timeout_seconds,
-            max_retry_attempts=meta.max_retry_attempts,
-        )
-        return TransactWrite(connection=connection)
-
     def _wanted(self, rule: Rule) -> tuple[tuple[OwnedThing, ...], tuple[OwnedThing, ...]]:
         owns, shares = owned(rule.spec), shared_ports(rule.spec)
-        count = len(owns) + len(shares)
+        count = len(owns) + len(shares) + len(links(rule.spec))
         if count > MAX_CLAIMS:
-            raise TooLargeError(f"Hosts, listen ports and resources together are {count}; at most {MAX_CLAIMS} a rule.")
+            raise TooLargeError(TOO_MANY.format(count))
         return owns, shares
 
-    def _answer(self, idempotency: Idempotency, rule_id: str) -> ClaimItem:
-        expires = self._clock.now() + KEPT
-        return ClaimItem(
-            f"idempotency#rule#{idempotency.key}", owner=rule_id, fingerprint=idempotency.fingerprint, expires=expires
-        )
-
-    def _answered(self, idempotency: Idempotency) -> str | None:
-        with translated():
-            try:
-                item = ClaimItem.get(f"idempotency#rule#{idempotency.key}", consistent_read=True)
-            except ClaimItem.DoesNotExist:
-                return None
-        if item.expires is not None and item.expires <= self._clock.now():
-            return None
-        if item.fingerprint != idempotency.fingerprint:
-            raise ConflictError("This Idempotency-Key was used for another request.")
-        return item.owner
-
     def _explain(
-        self, error: TransactWriteError, rule: Rule, owns: Sequence[OwnedThing], shares: Sequence[OwnedThing]
-    ) -> None:
-        """Say which condition of a transaction did not hold, by looking at what is stored now. Always raises."""
+        self,
+        error: TransactWriteError,
+        before: Rule | None,
+        after: Rule,
+        owns: Sequence[OwnedThing],
+        shares: Sequence[OwnedThing],
+    ) -> NoReturn:
+        """Say which condition of a transaction did not hold, by looking at what is stored now."""
         if failed_conditions(error) is None:
-            with translated():
-                if is_conflict(error):
-                    raise ConflictError("Somebody else is writing to the same things; try again.") from error
-                raise error
-        taken = self._taken(rule.id, owns, shares)
+            raise no_condition(error) from error
+        if before is not None:
+            self._unchanged(before)
+        taken = self._taken(after.id, owns, shares)
         if taken:
             raise AlreadyClaimedError(taken) from error
-        balancer = rule.spec.load_balancer_id
-        if balancer is not None:
-            try:
-                poll = ProxyItem.get(balancer, "poll", consistent_read=True)
-            except ProxyItem.DoesNotExist:
-                raise NotFoundError("load balancer", balancer) from None
+        balancer = after.spec.load_balancer_id
+        if balancer is not None and (before is None or before.spec.load_balancer_id != balancer):
+            with translated():
+                try:
+                    poll = ProxyItem.get(balancer, "poll", consistent_read=True)
+                except ProxyItem.DoesNotExist:
+                    raise NotFoundError("load balancer", balancer) from None
             if int(poll.rules or 0) >= MAX_RULES_PER_PROXY:
                 raise TooLargeError(f"A proxy carries at most {MAX_RULES_PER_PROXY} rules.") from error
-        raise VersionMismatchError(f"Rule {rule.id} was changed by somebody else meanwhile.") from error
+        raise ConflictError(CHANGED_MEANWHILE) from error
+
+    def _unchanged(self, read: Rule) -> Rule:
+        """The rule as stored. Raises VersionMismatchError where it is no longer at the version read, NotFoundError."""
+        stored = self.get(read.id)
+        if stored.version != read.version:
+            raise VersionMismatchError(f"Rule {read.id} is at version {stored.version}, not {read.version}.")
+        return stored
 
     def _taken(self, rule_id: str, owns: Sequence[OwnedThing], shares: Sequence[OwnedThing]) -> dict[str, str]:
         allowed = {thing.key: rule_id for thing in owns} | {thing.key: SHARED_HTTP for thing in shares}
@@ -218,6 +223,22 @@ def _take(write: TransactWrite, rule_id: str, owns: Sequence[OwnedThing], shares
 def _give_back(write: TransactWrite, rule_id: str, things: Sequence[OwnedThing]) -> None:
     for thing in things:
         write.delete(ClaimItem(thing.key), condition=ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id))
+
+
+def _link(write: TransactWrite, rule_id: str, old: Links, new: Links, graph: Mapping[str, int]) -> None:
+    """Tell what the rule refers to that it does, or no longer; hold the rules it was checked on at their versions."""
+    for other in old.rules - new.rules:
+        write.update(RuleItem(other), actions=[RuleItem.dependents.delete({rule_id})])
+    for other in new.rules - old.rules:
+        as_checked = RuleItem.version == graph[other]
+        write.update(RuleItem(other), actions=[RuleItem.dependents.add({rule_id})], condition=as_checked)
+    for other in graph.keys() - (new.rules - old.rules) - (old.rules - new.rules):
+        write.condition_check(RuleItem, other, condition=RuleItem.version == graph[other])
+    for schedule in old.schedules - new.schedules:
+        write.update(ScheduleItem(schedule), actions=[ScheduleItem.rule_ids.delete({rule_id})])
+    for schedule in new.schedules - old.schedules:
+        there = ScheduleItem.id.exists()
+        write.update(ScheduleItem(schedule), actions=[ScheduleItem.rule_ids.add({rule_id})], condition=there)
 
 
 def _publish(write: TransactWrite, rule: Rule, compact: str | None, more: int) -> None:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from chalicelib.domain.rules import Claim, Override, Rule, RuleStatus
     from chalicelib.ports import Clock
 
-_DUE_KEY = frozenset({"id", "due_shard", "due_at"})
-
 
 class DynamoRuleStatus:
     """Implements RuleStatusStore."""
@@ -39,7 +37,7 @@ class DynamoRuleStatus:
                 DUE,
                 RuleItem.due_at <= micros(now),
                 limit=limit,
-                last_evaluated_key=decode(cursor, _DUE_KEY),
+                last_evaluated_key=decode(cursor, ("id", "due_shard"), ("due_at",)),
             )
             rules = tuple(
                 DueRule(item.id, from_micros(item.due_at or 0), ResourceKind(item.kind), item.region) for item in found
@@ -53,7 +51,7 @@ class DynamoRuleStatus:
         return self._write(rule, replace(status, claim=claim, due_at=claim.lease_until), step=1)
 
     def record(self, rule: Rule, status: RuleStatus) -> Rule:
-        new = replace(status, claim=None)
+        new = replace(status, claim=None, woken_at=rule.status.woken_at, woken_by=rule.status.woken_by)
         same = replace(rule.status, due_at=None, seen=()) == replace(new, due_at=None, seen=())
         return self._write(rule, new, step=0 if same else 1)
 
@@ -80,7 +78,12 @@ class DynamoRuleStatus:
         return from_item(item)
 
     def set_override(self, rule: Rule, override: Override | None, due_at: datetime) -> Rule:
-        return self._write(rule, replace(rule.status, override=override, due_at=due_at), step=1)
+        try:
+            return self._write(rule, replace(rule.status, override=override, due_at=due_at), step=1)
+        except LostClaimError:
+            with translated():
+                self._read(rule.id)  # where it is gone, say so
+            raise
 
     def make_due(self, rule_ids: Sequence[str], at: datetime) -> None:
         later = RuleItem.due_at.does_not_exist() | (RuleItem.due_at > micros(at))

@@ -12,6 +12,7 @@ from chalicelib.adapters.dynamodb.keys import DynamoKeys
 from chalicelib.adapters.dynamodb.models import configure
 from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
+from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class DynamoStores:
     """The attributes have the names that the use cases' constructors take."""
 
     rules: DynamoRules
+    schedules: DynamoSchedules
     status: DynamoRuleStatus
     activity: DynamoActivity
     proxies: DynamoProxyStore
@@ -36,6 +38,7 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
     configure(prefix, region, endpoint_url)
     return DynamoStores(
         DynamoRules(clock),
+        DynamoSchedules(clock),
         DynamoRuleStatus(clock),
         DynamoActivity(clock),
         DynamoProxyStore(clock),

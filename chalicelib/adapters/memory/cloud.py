@@ -7,25 +7,39 @@ tested only here.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceKind, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from chalicelib.adapters.memory.clock import VirtualClock
-    from chalicelib.domain.errors import CloudError
+
+BATCH = 200
+"""Instances that one describe takes; every region needs calls of its own."""
+
+# What AWS itself refuses to stop; the other protections are ours.
+_UNSTOPPABLE = {
+    Protection.STOP_PROTECTION: ("OperationNotPermitted", "The instance '{}' may not be stopped."),
+    Protection.SPOT: ("UnsupportedOperation", "The one-time Spot instance '{}' cannot be stopped."),
+    Protection.INSTANCE_STORE_ROOT: (
+        "UnsupportedOperation",
+        "The instance '{}' does not have an 'ebs' root device type and cannot be stopped.",
+    ),
+}
 
 
 @dataclass(slots=True)
 class FakeInstance:
     """One instance. `boot` and `halt` are how long AWS takes; `falls_back`: why the next accepted start fails.
 
-    `refuse_start` and `refuse_stop` hold (code, message) of refusals to come, one for each request.
+    `launched_at` is when it was last started, and stays when it is stopped. `refuse_start` and `refuse_stop` hold
+    (code, message) of refusals to come, one for each request.
     """
 
     ref: ResourceRef
@@ -36,6 +50,7 @@ class FakeInstance:
     protections: tuple[Protection, ...] = ()
     falls_back: str | None = None
     state_reason: str | None = None
+    launched_at: datetime | None = None
     running_since: datetime | None = None
     epoch: int = 0
     refuse_start: deque[tuple[str, str]] = field(default_factory=deque)
@@ -43,7 +58,11 @@ class FakeInstance:
 
 
 class FakeCloud:
-    """`ports.Compute` on a virtual clock. `calls` counts by name; `journal` has what AWS accepted, and when."""
+    """`ports.Compute` on a virtual clock.
+
+    `calls` counts what AWS would be asked, by name; `journal` has what AWS accepted, and when; `fail_next` has, by
+    name, the errors that the next calls are answered with.
+    """
 
     def __init__(self, clock: VirtualClock, checks_after: timedelta = timedelta(seconds=10)) -> None:
         self._clock = clock
@@ -60,27 +79,32 @@ class FakeCloud:
         for name, value in settings.items():
             setattr(instance, name, value)
         if instance.state is ResourceState.RUNNING:
-            instance.running_since = self._clock.now()
+            instance.launched_at = instance.running_since = self._clock.now()
         self.instances[ref] = instance
         return ref
 
     def describe(
         self, refs: Sequence[ResourceRef], *, status_checks: bool = False
     ) -> dict[ResourceRef, ObservedResource]:
-        self._called("describe")
+        for batch in _batches(refs):
+            self._called("describe")
+            if status_checks and any(self._runs(ref) for ref in batch):
+                self._called("status")
         return {ref: self._observed(ref, status_checks=status_checks) for ref in refs}
 
     def protections(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
-        self._called("protections")
-        return {ref: self._observed(ref, status_checks=False) for ref in refs}
+        found = self.describe(refs)
+        for ref, seen in found.items():
+            if seen.state is not ResourceState.GONE:
+                self._called("protections")
+                found[ref] = replace(seen, protections=self.instances[ref].protections)
+        return found
 
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
-        self._called("start")
-        return [self._start(ref) for ref in refs]
+        return self._ask("start", self._start, refs)
 
     def stop(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
-        self._called("stop")
-        return [self._stop(ref) for ref in refs]
+        return self._ask("stop", self._stop, refs)
 
     # A person at the console
 
@@ -103,25 +127,43 @@ class FakeCloud:
         if self.fail_next[name]:
             raise self.fail_next[name].popleft()
 
+    def _ask(self, name: str, act: Callable[[ResourceRef], Outcome], refs: Sequence[ResourceRef]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for batch in _batches(refs):
+            try:
+                self._called(name)
+            except ThrottledError:
+                raise
+            except CloudError as error:
+                outcomes += [Outcome(ref, accepted=False, code=error.code, message=error.message) for ref in batch]
+            else:
+                outcomes += [act(ref) for ref in batch]
+        return outcomes
+
+    def _runs(self, ref: ResourceRef) -> bool:
+        return ref in self.instances and self.instances[ref].state is ResourceState.RUNNING
+
     def _observed(self, ref: ResourceRef, *, status_checks: bool) -> ObservedResource:
         instance = self.instances.get(ref)
-        if instance is None:
+        if instance is None or instance.state is ResourceState.GONE:
             return ObservedResource(ref, ResourceState.GONE)
         since = instance.running_since
-        ok = since is not None and self._clock.now() >= since + self._checks_after if status_checks else None
+        ok = self._clock.now() >= since + self._checks_after if status_checks and since is not None else None
+        # Stop protection is the one that only a call of its own tells.
+        shown = tuple(p for p in instance.protections if p is not Protection.STOP_PROTECTION)
         return ObservedResource(
-            ref, instance.state, instance.private_ip, None, instance.state_reason, instance.protections, ok, since
+            ref, instance.state, instance.private_ip, None, instance.state_reason, shown, ok, instance.launched_at
         )
 
     def _start(self, ref: ResourceRef) -> Outcome:
         instance = self.instances.get(ref)
-        if instance is None or instance.state is ResourceState.GONE:
-            return Outcome(ref, accepted=False, code="InvalidInstanceID.NotFound", message="It does not exist")
+        if instance is None:
+            return _refused(ref, "InvalidInstanceID.NotFound", f"The instance ID '{ref.id}' does not exist")
         if instance.refuse_start:
-            code, message = instance.refuse_start.popleft()
-            return Outcome(ref, accepted=False, code=code, message=message)
-        if instance.state is ResourceState.STOPPING:
-            return Outcome(ref, accepted=False, code="IncorrectInstanceState", message="It is stopping")
+            return _refused(ref, *instance.refuse_start.popleft())
+        if instance.state in {ResourceState.STOPPING, ResourceState.GONE}:
+            words = f"The instance '{ref.id}' is not in a state from which it can be started."
+            return _refused(ref, "IncorrectInstanceState", words)
         self.journal.append((self._clock.now(), "start", ref.id))
         if instance.state is ResourceState.STOPPED:
             self._boot(instance)
@@ -129,11 +171,17 @@ class FakeCloud:
 
     def _stop(self, ref: ResourceRef) -> Outcome:
         instance = self.instances.get(ref)
-        if instance is None or instance.state is ResourceState.GONE:
-            return Outcome(ref, accepted=False, code="InvalidInstanceID.NotFound", message="It does not exist")
+        if instance is None:
+            return _refused(ref, "InvalidInstanceID.NotFound", f"The instance ID '{ref.id}' does not exist")
         if instance.refuse_stop:
-            code, message = instance.refuse_stop.popleft()
-            return Outcome(ref, accepted=False, code=code, message=message)
+            return _refused(ref, *instance.refuse_stop.popleft())
+        if instance.state is ResourceState.GONE:
+            words = f"The instance '{ref.id}' is not in a state from which it can be stopped."
+            return _refused(ref, "IncorrectInstanceState", words)
+        for protection in instance.protections:
+            if protection in _UNSTOPPABLE:
+                code, words = _UNSTOPPABLE[protection]
+                return _refused(ref, code, words.format(ref.id))
         self.journal.append((self._clock.now(), "stop", ref.id))
         if instance.state in {ResourceState.RUNNING, ResourceState.PENDING}:
             self._halt(instance)
@@ -141,6 +189,7 @@ class FakeCloud:
 
     def _boot(self, instance: FakeInstance) -> None:
         self._to(instance, ResourceState.PENDING)
+        instance.launched_at = self._clock.now()
         if instance.falls_back is not None:
             reason, instance.falls_back = instance.falls_back, None
             self._later(instance, instance.boot, ResourceState.STOPPED, reason)
@@ -165,3 +214,14 @@ class FakeCloud:
         instance.state = state
         instance.state_reason = reason
         instance.running_since = self._clock.now() if state is ResourceState.RUNNING else None
+
+
+def _refused(ref: ResourceRef, code: str, message: str) -> Outcome:
+    return Outcome(ref, accepted=False, code=code, message=message)
+
+
+def _batches(refs: Iterable[ResourceRef]) -> list[list[ResourceRef]]:
+    by_region: dict[str, list[ResourceRef]] = defaultdict(list)
+    for ref in dict.fromkeys(refs):
+        by_region[ref.region].append(ref)
+    return [found[start : start + BATCH] for found in by_region.values() for start in range(0, len(found), BATCH)]

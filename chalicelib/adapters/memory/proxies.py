@@ -39,10 +39,12 @@ class MemoryProxyStore:
         return PollState(proxy.rules_version, proxy.states_version, dict(proxy.resend_from))
 
     def rules(self, load_balancer_id: str) -> Sequence[str]:
-        return tuple(self._get(load_balancer_id).rules.values())
+        proxy = self._proxies.get(load_balancer_id)
+        return tuple(proxy.rules.values()) if proxy else ()
 
     def states(self, load_balancer_id: str, now: datetime) -> Sequence[str]:
-        stored = self._get(load_balancer_id).states.values()
+        proxy = self._proxies.get(load_balancer_id)
+        stored = proxy.states.values() if proxy else ()
         return tuple(text for text, until in stored if until is None or until > now)
 
     def put_state(self, load_balancer_id: str, rule_id: str, state: str | None, until: datetime | None) -> int:

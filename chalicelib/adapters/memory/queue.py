@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.ports import Clock, ReconcileRequest
+
+
+LONGEST_DELAY = 900
+"""Seconds, as in SQS; there they are whole."""
 
 
 class MemoryQueue:
@@ -24,18 +29,27 @@ class MemoryQueue:
 
     def send(self, requests: Sequence[ReconcileRequest], delay: timedelta | None = None) -> None:
         self.sent += len(requests)
-        at = self._clock.now() + (delay or timedelta())
+        seconds = min(LONGEST_DELAY, max(0, math.ceil(delay.total_seconds()))) if delay else 0
+        at = self._clock.now() + timedelta(seconds=seconds)
         for request in requests:
             copies = 1 if self._chaos is None else self._chaos.choice((0, 1, 1, 1, 2))
             self.waiting += [(at, request)] * copies
 
     def deliver(self, handle: Callable[[ReconcileRequest], None]) -> int:
-        """Hand over what is ready now; answers how many messages that were. What the handler sends stays waiting."""
+        """Hand over what is ready now; answers how many messages that were. What the handler sends stays waiting.
+
+        A message whose handler raises, and those behind it, wait for the next delivery.
+        """
         now = self._clock.now()
         ready = [request for at, request in self.waiting if at <= now]
         self.waiting = [(at, request) for at, request in self.waiting if at > now]
         if self._chaos is not None:
             self._chaos.shuffle(ready)
-        for request in ready:
-            handle(request)
-        return len(ready)
+        handled = 0
+        try:
+            for request in ready:
+                handle(request)
+                handled += 1
+        finally:
+            self.waiting += [(now, request) for request in ready[handled:]]
+        return handled

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.paging import page
-from chalicelib.domain.claims import MAX_CLAIMS, SHARED_HTTP, owned, shared_ports
+from chalicelib.domain.claims import CHANGED_MEANWHILE, MAX_CLAIMS, SHARED_HTTP, TOO_MANY, links, owned, shared_ports
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
     ConflictError,
@@ -16,13 +17,14 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
-from chalicelib.ports import DueRule
+from chalicelib.ports import NO_GRAPH, DueRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from chalicelib.adapters.memory.proxies import MemoryProxyStore
+    from chalicelib.adapters.memory.schedules import MemorySchedules
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import Claim, Override, Rule, RuleSpec, RuleStatus
     from chalicelib.ports import Clock, Idempotency, Page
@@ -31,27 +33,33 @@ if TYPE_CHECKING:
 class MemoryRules:
     """Implements RuleRepository and RuleStatusStore over one dictionary."""
 
-    def __init__(self, proxies: MemoryProxyStore, clock: Clock) -> None:
+    def __init__(self, proxies: MemoryProxyStore, schedules: MemorySchedules, clock: Clock) -> None:
         self._proxies = proxies
+        self._schedules = schedules
         self._clock = clock
         self._rules: dict[str, Rule] = {}
         self._owners: dict[str, str] = {}
-        self._answers: dict[str, tuple[str, str]] = {}
+        self._answers = Answers(clock)
 
     # RuleRepository
 
-    def create(self, rule: Rule, compact: str | None, idempotency: Idempotency | None = None) -> Rule:
-        if idempotency is not None and (known := self._answers.get(idempotency.key)) is not None:
-            fingerprint, rule_id = known
-            if fingerprint != idempotency.fingerprint:
-                raise ConflictError("This Idempotency-Key was used for another request.")
-            return self.get(rule_id)
+    def create(
+        self,
+        rule: Rule,
+        compact: str | None,
+        idempotency: Idempotency | None = None,
+        graph: Mapping[str, int] = NO_GRAPH,
+    ) -> Rule:
+        if (known := self._answers.first(idempotency)) is not None:
+            return self.get(known)
+        _check_size(None, rule.spec)
         self._check_room(rule.spec)
+        self._check_links(rule.spec, graph)
         self._take(rule.id, rule.spec)
         self._rules[rule.id] = rule
+        self._link(rule.id, None, rule.spec)
         self._publish(rule, compact)
-        if idempotency is not None:
-            self._answers[idempotency.key] = (idempotency.fingerprint, rule.id)
+        self._answers.remember(idempotency, rule.id)
         return rule
 
     def get(self, rule_id: str) -> Rule:
@@ -64,12 +72,14 @@ class MemoryRules:
         return {id_: self._rules[id_] for id_ in rule_ids if id_ in self._rules}
 
     def list(self, limit: int, cursor: str | None = None) -> Page[Rule]:
-        return page([self._rules[id_] for id_ in sorted(self._rules)], limit, cursor)
+        return page(self._rules.values(), limit, cursor)
 
-    def replace(self, before: Rule, after: Rule, compact: str | None) -> Rule:
+    def replace(self, before: Rule, after: Rule, compact: str | None, graph: Mapping[str, int] = NO_GRAPH) -> Rule:
         stored = self._at_version(before)
+        self._check_links(after.spec, graph)
         if after.spec.load_balancer_id != stored.spec.load_balancer_id:
             self._check_room(after.spec)
+        _check_size(stored.spec, after.spec)
         self._take(stored.id, after.spec)
         self._give_back(stored, owned(after.spec))
         if stored.spec.load_balancer_id is not None and stored.spec.load_balancer_id != after.spec.load_balancer_id:
@@ -84,11 +94,15 @@ class MemoryRules:
             updated_at=now,
         )
         self._rules[new.id] = new
+        self._link(new.id, stored.spec, new.spec)
         self._publish(new, compact)
         return new
 
     def delete(self, rule: Rule) -> None:
         stored = self._at_version(rule)
+        if stored.dependents:
+            raise ConflictError(f"Rules depend on {rule.id}: {', '.join(stored.dependents)}.")
+        self._link(stored.id, stored.spec, None)
         self._give_back(stored, ())
         del self._rules[stored.id]
         if stored.spec.load_balancer_id is not None:
@@ -106,18 +120,18 @@ class MemoryRules:
             for rule in self._rules.values()
             if rule.status.due_at is not None and rule.status.due_at <= now
         ]
-        return page(sorted(ready, key=lambda rule: (rule.due_at, rule.id)), limit, cursor)
+        return page(ready, limit, cursor, _by_due, of="due")
 
     def claim(self, rule: Rule, claim: Claim, status: RuleStatus) -> Rule:
         stored = self._at_revision(rule)
         if stored.status.claim is not None and stored.status.claim.live(self._clock.now()):
             raise LostClaimError(rule.id)
-        return self._write(stored, replace(status, claim=claim, due_at=claim.lease_until))
+        return self._write(stored, replace(_keep_wake(stored, status), claim=claim, due_at=claim.lease_until))
 
     def record(self, rule: Rule, status: RuleStatus) -> Rule:
         stored = self._at_revision(rule)
         bare = {"due_at": None, "seen": ()}
-        new = replace(status, claim=None)
+        new = replace(_keep_wake(stored, status), claim=None)
         same = replace(stored.status, **bare) == replace(new, **bare)  # type: ignore[arg-type]
         return self._write(stored, new, step=0 if same else 1)
 
@@ -125,10 +139,10 @@ class MemoryRules:
         rule = self.get(rule_id)
         if rule.status.woken_at is not None and rule.status.woken_at >= not_after:
             return rule
-        due_at = min(at, rule.status.due_at or at)
-        return self._write(rule, replace(rule.status, woken_at=at, woken_by=cause, due_at=due_at))
+        return self._write(rule, replace(rule.status, woken_at=at, woken_by=cause, due_at=at))
 
     def set_override(self, rule: Rule, override: Override | None, due_at: datetime) -> Rule:
+        self.get(rule.id)
         stored = self._at_revision(rule)
         return self._write(stored, replace(stored.status, override=override, due_at=due_at))
 
@@ -159,9 +173,6 @@ class MemoryRules:
     def _take(self, rule_id: str, spec: RuleSpec) -> None:
         things = owned(spec)
         shared = shared_ports(spec)
-        if len(things) + len(shared) > MAX_CLAIMS:
-            count = len(things) + len(shared)
-            raise TooLargeError(f"Hosts, listen ports and resources together are {count}; at most {MAX_CLAIMS} a rule.")
         taken = {t.words: self._owners[t.key] for t in things if self._owners.get(t.key, rule_id) != rule_id}
         taken |= {t.words: self._owners[t.key] for t in shared if self._owners.get(t.key, SHARED_HTTP) != SHARED_HTTP}
         if taken:
@@ -173,6 +184,20 @@ class MemoryRules:
             if thing not in kept and self._owners.get(thing.key) == stored.id:
                 del self._owners[thing.key]
 
+    def _check_links(self, spec: RuleSpec, graph: Mapping[str, int]) -> None:
+        known = {rule_id: rule.version for rule_id, rule in self.get_many(list(graph)).items()}
+        if known != graph or len(self._schedules.get_many(spec.schedule_ids)) < len(spec.schedule_ids):
+            raise ConflictError(CHANGED_MEANWHILE)
+
+    def _link(self, rule_id: str, before: RuleSpec | None, after: RuleSpec | None) -> None:
+        old, new = links(before), links(after)
+        for other in old.rules ^ new.rules:
+            rule = self._rules[other]
+            dependents = set(rule.dependents) ^ {rule_id}
+            self._rules[other] = replace(rule, dependents=tuple(sorted(dependents)))
+        for schedule_id in old.schedules ^ new.schedules:
+            self._schedules.toggle(schedule_id, rule_id)
+
     def _check_room(self, spec: RuleSpec) -> None:
         balancer = spec.load_balancer_id
         if balancer is not None and self._proxies.count(balancer) >= MAX_RULES_PER_PROXY:
@@ -181,3 +206,26 @@ class MemoryRules:
     def _publish(self, rule: Rule, compact: str | None) -> None:
         if rule.spec.load_balancer_id is not None and compact is not None:
             self._proxies.put_rule(rule.spec.load_balancer_id, rule.id, compact)
+
+
+def _keep_wake(stored: Rule, status: RuleStatus) -> RuleStatus:
+    """Only a wake writes when and by what a rule was woken."""
+    return replace(status, woken_at=stored.status.woken_at, woken_by=stored.status.woken_by)
+
+
+def _by_due(rule: DueRule) -> list[str]:
+    return [rule.due_at.isoformat(timespec="microseconds"), rule.id]
+
+
+def _check_size(before: RuleSpec | None, after: RuleSpec) -> None:
+    """As in DynamoDB, where one transaction carries all that a rule has, and all that a change takes and gives back."""
+    count = len(owned(after)) + len(shared_ports(after)) + len(links(after))
+    if count > MAX_CLAIMS:
+        raise TooLargeError(TOO_MANY.format(count))
+    if before is None:
+        return
+    old, new = links(before), links(after)
+    changes = len(set(owned(before)) ^ set(owned(after))) + len(set(shared_ports(after)) - set(shared_ports(before)))
+    changes += len(old.rules ^ new.rules) + len(old.schedules ^ new.schedules)
+    if changes > MAX_CLAIMS:
+        raise TooLargeError(f"{TOO_MANY.format(changes)} What a change takes and gives back counts together.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.paging import page
 from chalicelib.adapters.memory.proxies import MemoryProxyStore
 from chalicelib.adapters.memory.rules import MemoryRules
+from chalicelib.adapters.memory.schedules import MemorySchedules
 from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
 from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
 
@@ -61,7 +63,7 @@ class MemoryActivity:
 
     def history(self, rule_id: str, start: datetime, end: datetime) -> Sequence[Total]:
         oldest = max(start, self._clock.now() - KEPT)
-        first, last = (at.strftime("%Y-%m-%dT%H:%M") for at in (oldest, end))
+        first, last = (at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") for at in (oldest, end))
         found = [total for (minute, _), total in self._totals.get(rule_id, {}).items() if first <= minute < last]
         return sorted(found, key=lambda total: (total.minute, total.source))
 
@@ -69,21 +71,17 @@ class MemoryActivity:
 class MemoryBalancers:
     """Implements LoadBalancerRepository."""
 
-    def __init__(self, proxies: MemoryProxyStore) -> None:
+    def __init__(self, proxies: MemoryProxyStore, clock: Clock) -> None:
         self._proxies = proxies
         self._balancers: dict[str, LoadBalancer] = {}
-        self._answers: dict[str, tuple[str, str]] = {}
+        self._answers = Answers(clock)
 
     def create(self, balancer: LoadBalancer, idempotency: Idempotency | None = None) -> LoadBalancer:
-        if idempotency is not None and (known := self._answers.get(idempotency.key)) is not None:
-            fingerprint, id_ = known
-            if fingerprint != idempotency.fingerprint:
-                raise ConflictError("This Idempotency-Key was used for another request.")
-            return self.get(id_)
+        if (known := self._answers.first(idempotency)) is not None:
+            return self.get(known)
         self._balancers[balancer.id] = balancer
         self._proxies.open(balancer.id)
-        if idempotency is not None:
-            self._answers[idempotency.key] = (idempotency.fingerprint, balancer.id)
+        self._answers.remember(idempotency, balancer.id)
         return balancer
 
     def get(self, load_balancer_id: str) -> LoadBalancer:
@@ -93,7 +91,7 @@ class MemoryBalancers:
             raise NotFoundError("load balancer", load_balancer_id) from None
 
     def list(self, limit: int, cursor: str | None = None) -> Page[LoadBalancer]:
-        return page([self._balancers[id_] for id_ in sorted(self._balancers)], limit, cursor)
+        return page(self._balancers.values(), limit, cursor)
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
         self._at_version(before)
@@ -130,7 +128,7 @@ class MemoryKeys:
             raise NotFoundError("API key", key_id) from None
 
     def list(self, limit: int, cursor: str | None = None) -> Page[ApiKey]:
-        return page([self._keys[id_] for id_ in sorted(self._keys)], limit, cursor)
+        return page(self._keys.values(), limit, cursor)
 
     def delete(self, key_id: str) -> None:
         self.get(key_id)
@@ -151,15 +149,19 @@ class MemoryEvents:
     def of_rule(
         self, rule_id: str, start: datetime, end: datetime, limit: int, cursor: str | None = None
     ) -> Page[Event]:
-        return page([event for event in self._between(start, end) if event.subject == rule_id], limit, cursor)
+        found = [event for event in self._between(start, end) if event.subject == rule_id]
+        return page(found, limit, cursor, _order, of=f"events of {rule_id}", newest_first=True)
 
     def all(self, start: datetime, end: datetime, limit: int, cursor: str | None = None) -> Page[Event]:
-        return page(self._between(start, end), limit, cursor)
+        return page(self._between(start, end), limit, cursor, _order, of="events", newest_first=True)
 
     def _between(self, start: datetime, end: datetime) -> list[Event]:
         oldest = max(start, self._clock.now() - KEPT)
-        found = [event for event in self._events.values() if oldest <= event.at < end]
-        return sorted(found, key=lambda event: (event.at, event.id), reverse=True)
+        return [event for event in self._events.values() if oldest <= event.at < end]
+
+
+def _order(event: Event) -> list[str]:
+    return [event.at.astimezone(UTC).isoformat(timespec="microseconds"), event.id]
 
 
 class MemoryStores:
@@ -167,9 +169,10 @@ class MemoryStores:
 
     def __init__(self, clock: Clock) -> None:
         self.proxies = MemoryProxyStore(clock)
-        self.rules = MemoryRules(self.proxies, clock)
+        self.schedules = MemorySchedules(clock)
+        self.rules = MemoryRules(self.proxies, self.schedules, clock)
         self.status = self.rules
         self.activity = MemoryActivity(clock)
-        self.balancers = MemoryBalancers(self.proxies)
+        self.balancers = MemoryBalancers(self.proxies, clock)
         self.keys = MemoryKeys()
         self.events = MemoryEvents(clock)

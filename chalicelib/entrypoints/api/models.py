@@ -27,6 +27,7 @@ def _matches(pattern: str, what: str) -> AfterValidator:
 Region = Annotated[str, _matches(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")]
 InstanceId = Annotated[str, _matches(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")]
 RuleId = Annotated[str, _matches(r"ru_[a-z0-9]{1,40}", "a rule id")]
+ScheduleId = Annotated[str, _matches(r"sc_[a-z0-9]{1,40}", "a schedule id")]
 LoadBalancerId = Annotated[str, _matches(r"lb_[a-z0-9]{1,40}", "a load balancer id")]
 Member = Annotated[str, _matches(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")]
 

@@ -10,8 +10,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
-from chalicelib.entrypoints.api.models import InstanceId, Later, LoadBalancerId, Name, Port, Region, Strict
+from chalicelib.domain.rules import DependsOn, HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
+from chalicelib.entrypoints.api.models import (
+    InstanceId,
+    Later,
+    LoadBalancerId,
+    Name,
+    Port,
+    Region,
+    RuleId,
+    ScheduleId,
+    Strict,
+)
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
@@ -130,6 +140,13 @@ class ResourcesBody(Strict):
     when_idle: Annotated[Literal["stop"], _only("stop")] = "stop"
 
 
+class DependsOnBody(Strict):
+    """A rule that this one needs, and for how long that one is to be up before."""
+
+    rule_id: RuleId
+    delay_seconds: int = Field(default=0, ge=0, le=3600)
+
+
 class RuleBody(Strict):
     """`POST /rules`, `PUT /rules/{id}`.
 
@@ -149,8 +166,8 @@ class RuleBody(Strict):
     while_starting: Literal["page", "hold", "auto"] = "auto"
     ignore: IgnoreBody = IgnoreBody()
     guards: Later = Field(default_factory=list)
-    depends_on: Later = Field(default_factory=list)
-    schedule_ids: Later = Field(default_factory=list)
+    depends_on: list[DependsOnBody] = Field(default=[], max_length=20)
+    schedule_ids: Annotated[list[ScheduleId], AfterValidator(_distinct)] = Field(default=[], max_length=20)
     on_manual_change: Literal["respect", "enforce"] = "respect"
     accept_data_loss: bool = False
     hourly_cost: float | None = Field(default=None, ge=0, le=100000)
@@ -195,6 +212,13 @@ class RuleBody(Strict):
                 raise ValueError("needs at least one entry in http or tcp")
         return value
 
+    @field_validator("depends_on")
+    @classmethod
+    def _each_rule_once(cls, value: list[DependsOnBody]) -> list[DependsOnBody]:
+        if len({need.rule_id for need in value}) != len(value):
+            raise ValueError("has the same rule twice")
+        return value
+
     @field_validator("health_check")
     @classmethod
     def _has_a_prober(cls, value: HealthBody | None, info: ValidationInfo) -> HealthBody | None:
@@ -237,4 +261,6 @@ class RuleBody(Strict):
             on_manual_change=self.on_manual_change,
             accept_data_loss=self.accept_data_loss,
             hourly_cost=self.hourly_cost,
+            depends_on=tuple(DependsOn(n.rule_id, timedelta(seconds=n.delay_seconds)) for n in self.depends_on),
+            schedule_ids=tuple(self.schedule_ids),
         )

@@ -129,10 +129,11 @@ def warm_up(call: Call[WarmUpBody], rule_id: str) -> Response:
 @routes.add("POST", "/rules/{rule_id}/cool-down", Role.OPERATOR, "Down now", body=CoolDownBody)
 def cool_down(call: Call[CoolDownBody], rule_id: str) -> Response:
     body = call.body
-    rule = call.services.overrides.cool_down(
+    rule, *taken = call.services.overrides.cool_down(
         rule_id, minutes=body.minutes, force=body.force, propagate=body.propagate, by=call.by, reason=body.reason
     )
-    return _answer(rule, call)
+    view = rule_view(rule, call.services)
+    return with_etag(view | {"taken_along": [{"id": other.id, "name": other.spec.name} for other in taken]})
 
 
 @routes.add("POST", "/rules/{rule_id}/release", Role.OPERATOR, "End an override", body=Strict)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.events import Event
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.rules import Override, Rule, RuleSpec
+    from chalicelib.domain.schedules import Schedule
     from chalicelib.ports import Page, Total
     from chalicelib.usecases.explain import Explanation
     from chalicelib.usecases.services import Services
@@ -84,8 +85,10 @@ def settings_of(spec: RuleSpec) -> Json:
             "cidrs": list(spec.ignore.cidrs),
         },
         "guards": [],
-        "depends_on": [],
-        "schedule_ids": [],
+        "depends_on": [
+            {"rule_id": need.rule_id, "delay_seconds": int(need.delay.total_seconds())} for need in spec.depends_on
+        ],
+        "schedule_ids": list(spec.schedule_ids),
         "on_manual_change": spec.on_manual_change,
         "accept_data_loss": spec.accept_data_loss,
         "hourly_cost": spec.hourly_cost,
@@ -100,7 +103,7 @@ def rule_view(rule: Rule, services: Services) -> Json:
         sources = services.proxies.sources(rule.spec.load_balancer_id)
     used = [last.at for last in services.activity.facts(rule.id).last]
     used += [status.woken_at] if status.woken_at else []
-    startable, why, until = rule.startable(services.clock.now())
+    held = rule.held_down(services.clock.now())
     return {
         "id": rule.id,
         **settings_of(rule.spec),
@@ -113,9 +116,10 @@ def rule_view(rule: Rule, services: Services) -> Json:
         "watermarks": [_source(source, services.clock.now()) for source in sources],
         "due_at": stamp(status.due_at),
         "listen": rule.listen,
+        "dependents": list(rule.dependents),
         "resources_observed": [{"id": s.id, "state": s.state.value, "private_ip": s.private_ip} for s in status.seen],
-        "startable": startable,
-        "not_startable": None if why is None else {"code": why.value, "words": why.words, "until": stamp(until)},
+        "startable": held is None,
+        "not_startable": held and {"code": held.reason.value, "words": held.words, "until": stamp(held.until)},
         "warnings": _warnings(rule),
         "created_at": stamp(rule.created_at),
         "updated_at": stamp(rule.updated_at),
@@ -137,8 +141,43 @@ def explanation_view(explanation: Explanation, now: datetime) -> Json:
         "watermarks": [_source(source, now) for source in explanation.sources],
         "last_activity_at": stamp(explanation.last_use.at) if explanation.last_use else None,
         "until": stamp(decision.until),
-        "schedule": [],
+        "schedule": [
+            {
+                "from": stamp(span.start),
+                "to": stamp(span.end),
+                "kind": span.kind and span.kind.value,
+                "schedule_id": span.schedule_id,
+            }
+            for span in explanation.planned
+        ],
     }
+
+
+def schedule_view(schedule: Schedule) -> Json:
+    """A schedule, in the shape in which people ask for it."""
+    return {
+        "id": schedule.id,
+        "name": schedule.name,
+        "kind": schedule.kind.value,
+        "time_zone": schedule.time_zone,
+        "priority": schedule.priority,
+        "weekly": [
+            {"days": [day.value for day in w.days], "start": _clock(w.start), "end": _clock(w.end)}
+            for w in schedule.weekly
+        ],
+        "rrule": schedule.rrule,
+        "duration_minutes": None if schedule.duration is None else int(schedule.duration.total_seconds() // 60),
+        "from": stamp(schedule.starts),
+        "until": stamp(schedule.until),
+        "except_dates": [day.isoformat() for day in schedule.except_dates],
+        "created_at": stamp(schedule.created_at),
+        "updated_at": stamp(schedule.updated_at),
+        "version": schedule.version,
+    }
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}"
 
 
 def event_view(event: Event) -> Json:
@@ -258,6 +297,7 @@ def _override(override: Override | None, now: datetime) -> Json | None:
 
 
 def _warnings(rule: Rule) -> list[str]:
-    if rule.spec.load_balancer_id is None:
+    spec = rule.spec
+    if spec.load_balancer_id is None and not spec.schedule_ids and not rule.dependents:
         return [f"{Reason.NO_SOURCE.words} It is stopped by cool-down only."]
     return []

@@ -14,6 +14,7 @@ from chalicelib.domain.access import Role
 from chalicelib.usecases.manage_api_keys import ManageApiKeys
 from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
 from chalicelib.usecases.manage_rules import ManageRules
+from chalicelib.usecases.manage_schedules import ManageSchedules
 from chalicelib.usecases.services import Services
 from tests.unit.world import World
 
@@ -46,12 +47,25 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     world.cloud.add("i-0000000b", private_ip="10.0.0.11")
     s = world.stores
     made = ManageRules(
-        s.rules, s.status, s.proxies, s.balancers, world.computes, s.events, world.queue, world.clock, world.ids
+        s.rules,
+        s.status,
+        s.proxies,
+        s.balancers,
+        s.schedules,
+        world.computes,
+        s.events,
+        world.queue,
+        world.clock,
+        world.ids,
+    )
+    schedules = ManageSchedules(
+        s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
     )
     keys = ManageApiKeys(s.keys, s.balancers, s.events, world.clock, world.ids)
     balancers = ManageLoadBalancers(s.balancers, s.events, world.clock, world.ids)
     services = Services(
         made,
+        schedules,
         balancers,
         keys,
         world.overrides,

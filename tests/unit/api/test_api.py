@@ -19,6 +19,7 @@ RULE = {
     "tcp": [{"protocol": "ssh", "target_port": 22}],
     "health_check": {"protocol": "http", "port": 8080},
 }
+NEEDS = {"depends_on": [{"rule_id": "ru_1"}]}
 BALANCER = {
     "kind": "proxy",
     "name": "dev proxy",
@@ -58,8 +59,9 @@ WRONG = [
     ("while_starting", "dance"),
     ("ignore", {"cidrs": ["10.0.0.0/99"]}),
     ("guards", [{"metric": "cpu"}]),
-    ("depends_on", [{"rule_id": "ru_1"}]),
-    ("schedule_ids", ["sc_1"]),
+    ("depends_on", [{"rule_id": "x"}]),
+    ("depends_on[0]", {"rule_id": "ru_1", "delay_seconds": -1}),
+    ("schedule_ids", ["office"]),
     ("on_manual_change", "ignore"),
     ("accept_data_loss", "no"),
     ("hourly_cost", -1),
@@ -81,7 +83,7 @@ def put(body: dict, path: str, value: object) -> None:
 
 @pytest.mark.parametrize(("path", "value"), WRONG, ids=[f"{path}={value}" for path, value in WRONG])
 def test_each_wrong_field_is_refused_by_its_name(api, path, value):
-    body = copy.deepcopy(RULE)
+    body = copy.deepcopy(RULE | NEEDS)
     put(body, path, value)
     answer = api("POST", "/rules", body)
     assert answer.status_code == 400
@@ -92,10 +94,9 @@ def test_each_wrong_field_is_refused_by_its_name(api, path, value):
 
 
 def test_all_wrong_fields_together_are_all_named(api):
-    body = copy.deepcopy(RULE)
-    one_each = {
-        path: value for path, value in reversed(WRONG) if path not in ("http[0].hosts", "resources.instance_ids")
-    }
+    body = copy.deepcopy(RULE | NEEDS)
+    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on")
+    one_each = {path: value for path, value in reversed(WRONG) if path not in whole_lists}
     for path, value in one_each.items():
         put(body, path, value)
     fields = [error["field"] for error in api("POST", "/rules", body).json_body["errors"]]
@@ -270,6 +271,67 @@ def test_load_balancers_and_keys(api):
     assert "secret" not in listed
     assert api("POST", "/api-keys", {"role": "proxy"}).status_code == 400
     assert api("DELETE", f"/api-keys/{key['id']}").status_code == 200
+
+
+OFFICE = {
+    "name": "office hours",
+    "kind": "uptime",
+    "time_zone": "Europe/Berlin",
+    "weekly": [{"days": ["MON", "FRI"], "start": "08:00", "end": "24:00"}],
+    "except_dates": ["2026-12-25"],
+}
+
+
+def test_a_schedule_is_created_read_changed_used_and_deleted(api):
+    made = api("POST", "/schedules", OFFICE, Idempotency_Key="k")
+    assert made.status_code == 201
+    id_ = made.json_body["id"]
+    assert api("POST", "/schedules", OFFICE, Idempotency_Key="k").json_body["id"] == id_
+    assert {name: made.json_body[name] for name in OFFICE} == OFFICE
+    lost = api("PUT", f"/schedules/{id_}", OFFICE | {"name": "later"}, If_Match='"7"')
+    assert lost.status_code == 412
+    changed = api("PUT", f"/schedules/{id_}", OFFICE | {"name": "later"}, If_Match=made.headers["ETag"])
+    assert (changed.json_body["name"], changed.json_body["version"]) == ("later", 2)
+    rule = api("POST", "/rules", RULE | NEEDS | {"schedule_ids": [id_]}).json_body
+    assert (rule["schedule_ids"], rule["depends_on"]) == ([id_], [{"rule_id": "ru_1", "delay_seconds": 0}])
+    planned = api("GET", f"/rules/{rule['id']}/explain").json_body["schedule"]
+    assert [span["kind"] for span in planned] == ["uptime", None, "uptime", None, "uptime"]
+    assert planned[0]["to"] == "2026-01-05T23:00:00.000Z"
+    assert api("DELETE", f"/schedules/{id_}").status_code == 409
+    assert api("DELETE", "/rules/ru_1").status_code == 409
+    api("DELETE", f"/rules/{rule['id']}")
+    assert api("DELETE", f"/schedules/{id_}").json_body == {"id": id_}
+    assert api("GET", f"/schedules/{id_}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("kind", {"kind": "sometimes"}),
+        ("time_zone", {"time_zone": "../../etc/passwd"}),
+        ("priority", {"priority": 0}),
+        ("weekly[0].days[0]", {"weekly": [{"days": ["MONDAY"], "start": "08:00", "end": "09:00"}]}),
+        ("weekly[0].start", {"weekly": [{"days": ["MON"], "start": "8:00", "end": "09:00"}]}),
+        ("weekly[0].end", {"weekly": [{"days": ["MON"], "start": "08:00", "end": "24:01"}]}),
+        ("weekly[0].end", {"weekly": [{"days": ["MON"], "start": "08:00", "end": "08:00"}]}),
+        ("rrule", {"weekly": [], "rrule": "FREQ=SECONDLY", "duration_minutes": 5}),
+        ("duration_minutes", {"weekly": [], "rrule": "FREQ=DAILY"}),
+        ("until", {"from": "2026-02-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}),
+        ("from", {"from": "tomorrow"}),
+        ("except_dates[0]", {"except_dates": ["25.12.2026"]}),
+        ("surprise", {"surprise": 1}),
+    ],
+)
+def test_each_wrong_field_of_a_schedule_is_refused_by_its_name(api, field, change):
+    answer = api("POST", "/schedules", OFFICE | change)
+    assert answer.status_code == 400
+    assert field in {error["field"] for error in answer.json_body["errors"]}
+
+
+def test_what_a_rule_refers_to_must_be_there(api):
+    body = RULE | {"schedule_ids": ["sc_none"], "depends_on": [{"rule_id": "ru_none"}]}
+    fields = [error["field"] for error in api("POST", "/rules", body).json_body["errors"]]
+    assert fields == ["schedule_ids[0]", "depends_on[0].rule_id"]
 
 
 def test_lists_come_in_pages_and_bad_pages_are_refused(api):

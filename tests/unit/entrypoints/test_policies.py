@@ -14,12 +14,13 @@ from chalice.test import Client
 import app as application
 from chalicelib import bootstrap
 from chalicelib.domain.access import Role
-from chalicelib.domain.rules import RuleState, RuleStatus
+from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
+from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.entrypoints.ec2_state import ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
 from chalicelib.entrypoints.reconcile import reconcile
 from chalicelib.entrypoints.tick import tick
-from tests.builders import make_rule
+from tests.builders import make_rule, make_schedule
 from tests.contract.conftest_aws import REGION
 from tests.unit.entrypoints.conftest import CONTEXT, documented
 from tests.unit.entrypoints.test_handlers import heartbeat, lines, message, sqs_event, summary
@@ -117,8 +118,18 @@ def test_reconcile_may_start_and_stop(stage: Stage) -> None:
 
 def test_reconcile_may_drain_and_stop_what_a_person_cools_down_by_force(stage: Stage) -> None:
     instance_id = stage.instance()
-    rule = make_rule("ru_1", RuleStatus(state=RuleState.UP), resource_ids=(instance_id,))
-    stage.stores.rules.create(rule, "{}")
+    stage.stores.schedules.create(make_schedule(kind=ScheduleKind.DOWNTIME))
+    db = make_rule("ru_db", resource_ids=(stage.instance(),), load_balancer_id=None, http=())
+    stage.stores.rules.create(db, None)
+    needs_db = (DependsOn("ru_db", timedelta(0)),)
+    rule = make_rule(
+        "ru_1",
+        RuleStatus(state=RuleState.UP),
+        resource_ids=(instance_id,),
+        depends_on=needs_db,
+        schedule_ids=("sc_1",),
+    )
+    stage.stores.rules.create(rule, "{}", None, {"ru_db": 1})
     with_key = call_api(stage)
     with_key("POST", "/rules/ru_1/warm-up", {"minutes": 5})
     reconcile(sqs_event(message("ru_1")), CONTEXT)
@@ -146,7 +157,7 @@ def call_api(stage: Stage) -> Any:
 
 
 def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
-    instance_id = stage.instance()
+    instance_id, below_id = stage.instance(), stage.instance()
     call = call_api(stage)
     stage.calls.clear()
     key = call("POST", "/api-keys", {"role": "viewer", "name": "look"}).json_body
@@ -163,9 +174,17 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
     lb = call("POST", "/load-balancers", settings, Idempotency_Key="lb").json_body
     call("GET", "/load-balancers")
     proxy = call("POST", "/api-keys", {"role": "proxy", "name": "p", "load_balancer_id": lb["id"]}).json_body["token"]
+    office = {"name": "office", "kind": "uptime", "time_zone": "UTC", "weekly": [{"days": ["MON"]}]}
+    schedule = call("POST", "/schedules", office, Idempotency_Key="sc").json_body["id"]
+    call("GET", "/schedules")
+    call("PUT", f"/schedules/{schedule}", office, If_Match=call("GET", f"/schedules/{schedule}").headers["ETag"])
+    below = {"name": "db", "resources": {"kind": "ec2", "region": REGION, "instance_ids": [below_id]}}
+    db = call("POST", "/rules", below).json_body["id"]
     body = {
         "name": "site",
         "idle_minutes": 5,
+        "depends_on": [{"rule_id": db}],
+        "schedule_ids": [schedule],
         "load_balancer_id": lb["id"],
         "resources": {"kind": "ec2", "region": REGION, "instance_ids": [instance_id]},
         "http": [{"hosts": ["a.example.com"], "target": {"protocol": "http", "port": 8080}}],
@@ -192,7 +211,10 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
     call("POST", f"{path}/warm-up", {"minutes": 30})
     call("POST", f"{path}/cool-down", {"minutes": 30, "force": True})
     call("POST", f"{path}/release")
+    call("POST", f"/rules/{db}/cool-down", {"minutes": 30, "force": True, "propagate": True})
     call("DELETE", path, If_Match=call("GET", path).headers["ETag"])
+    call("DELETE", f"/schedules/{schedule}")
+    call("DELETE", f"/rules/{db}")
     call("DELETE", f"/load-balancers/{lb['id']}", If_Match=call("GET", f"/load-balancers/{lb['id']}").headers["ETag"])
     call("DELETE", f"/api-keys/{key['id']}")
     assert refused(stage, "api_handler") == []

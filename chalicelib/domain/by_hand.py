@@ -1,0 +1,66 @@
+"""What somebody else started or stopped outside AutoStop, and what the policy `on_manual_change` makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import RESYNC, Desired, Reason, Wish
+from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.rules import RuleState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from chalicelib.domain.facts import Facts
+    from chalicelib.domain.rules import Rule
+    from chalicelib.domain.schedules import ScheduleVerdict
+
+
+def found_stopped(rule: Rule, facts: Facts) -> bool:
+    """Whether somebody else stopped what we believed to be up."""
+    return (
+        rule.status.state is RuleState.UP
+        and rule.status.stop_requested_at is None
+        and bool(facts.existing)
+        and len(facts.within(ResourceState.STOPPING, ResourceState.STOPPED)) == len(facts.existing)
+    )
+
+
+def found_started(rule: Rule, facts: Facts) -> bool:
+    """Whether somebody else started what we believed to be down."""
+    return (
+        rule.status.state is RuleState.DOWN
+        and rule.status.start_requested_at is None
+        and bool(facts.within(ResourceState.RUNNING, ResourceState.PENDING))
+    )
+
+
+def by_hand(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> Wish | None:
+    """With `respect`: as it was left, until it is used again or the next window begins.
+
+    Of what was started by hand only schedules need to be told: traffic counts its idle time from the start on anyway.
+    """
+    if rule.spec.on_manual_change != "respect":
+        return None
+    status = rule.status
+    stopped_at = now if found_stopped(rule, facts) else status.stopped_by_hand_at
+    if stopped_at is not None and not _superseded(stopped_at, facts, said):
+        return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, now + RESYNC, _who(facts))
+    started_at = now if found_started(rule, facts) else status.started_by_hand_at
+    if started_at is None or not facts.schedules or said.desired is Desired.UP or _superseded(started_at, facts, said):
+        return None
+    if not facts.within(ResourceState.RUNNING, ResourceState.PENDING):
+        return None
+    return Wish(Desired.UP, Reason.STARTED_BY_HAND, now + RESYNC, _who(facts), may_start=False)
+
+
+def _superseded(since: datetime, facts: Facts, said: ScheduleVerdict) -> bool:
+    if facts.last_use is not None and facts.last_use.at > since:
+        return True
+    return said.window is not None and said.window.start is not None and said.window.start > since
+
+
+def _who(facts: Facts) -> str | None:
+    """AWS's own words of the last transition, as in `Client.UserInitiatedShutdown: User initiated shutdown`."""
+    said = sorted({resource.state_reason for resource in facts.existing if resource.state_reason})
+    return f"AWS says: {'; '.join(said)}." if said else None

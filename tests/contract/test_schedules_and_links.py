@@ -1,0 +1,119 @@
+"""Schedules, and what refers to what: links are told in the transaction of the rule that has them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.adapters.memory.clock import START
+from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
+from chalicelib.domain.rules import DependsOn
+from chalicelib.domain.schedules import ScheduleKind
+from chalicelib.ports import Idempotency
+from tests.builders import make_rule, make_schedule
+
+DAY = timedelta(days=1)
+
+
+def rule(id_: str, **links):
+    return make_rule(id_, load_balancer_id=None, http=(), resource_ids=(f"i-{id_}",), **links)
+
+
+def needs(*ids: str) -> tuple[DependsOn, ...]:
+    return tuple(DependsOn(id_, timedelta(seconds=5)) for id_ in ids)
+
+
+class TestSchedules:
+    def test_every_kind_of_schedule_comes_back_as_it_was_stored(self, stores):
+        weekly = make_schedule("sc_w", except_dates=((START + DAY).date(),), starts=START, until=START + DAY)
+        recurring = make_schedule("sc_r", weekly=(), rrule="FREQ=DAILY", duration=DAY / 24, kind=ScheduleKind.DOWNTIME)
+        for schedule in (weekly, recurring):
+            stores.schedules.create(schedule)
+            assert stores.schedules.get(schedule.id) == schedule
+        assert stores.schedules.get_many(["sc_w", "sc_none", "sc_r"]) == {"sc_w": weekly, "sc_r": recurring}
+        assert {schedule.id for schedule in stores.schedules.list(10).items} == {"sc_w", "sc_r"}
+        with pytest.raises(NotFoundError):
+            stores.schedules.get("sc_none")
+
+    def test_the_same_idempotency_key_makes_one(self, stores):
+        key = Idempotency("k", "body")
+        assert stores.schedules.create(make_schedule("sc_1"), key).id == "sc_1"
+        assert stores.schedules.create(make_schedule("sc_2"), key).id == "sc_1"
+        with pytest.raises(ConflictError):
+            stores.schedules.create(make_schedule("sc_3"), Idempotency("k", "another"))
+
+    def test_replacing_moves_the_version_and_who_read_an_older_one_loses(self, stores):
+        first = stores.schedules.create(make_schedule())
+        second = stores.schedules.replace(first, make_schedule(name="later"))
+        assert (second.version, second.name) == (2, "later")
+        assert stores.schedules.get("sc_1") == second
+        with pytest.raises(VersionMismatchError):
+            stores.schedules.replace(first, make_schedule(name="lost"))
+        with pytest.raises(VersionMismatchError):
+            stores.schedules.delete(first)
+        stores.schedules.delete(second)
+        for call in (stores.schedules.replace, lambda before, _: stores.schedules.delete(before)):
+            with pytest.raises(NotFoundError):
+                call(second, second)
+
+    def test_a_schedule_knows_its_rules_and_is_not_deleted_under_them(self, stores):
+        schedule = stores.schedules.create(make_schedule())
+        stores.rules.create(rule("ru_1", schedule_ids=("sc_1",)), None)
+        second = stores.rules.create(rule("ru_2", schedule_ids=("sc_1",)), None)
+        assert stores.schedules.rules_of("sc_1") == ("ru_1", "ru_2")
+        replaced = stores.schedules.replace(schedule, make_schedule(name="later"))
+        assert stores.schedules.rules_of("sc_1") == ("ru_1", "ru_2")
+        with pytest.raises(ConflictError, match="ru_1, ru_2"):
+            stores.schedules.delete(replaced)
+        stores.rules.delete(second)
+        stores.rules.replace(stores.rules.get("ru_1"), rule("ru_1"), None)
+        assert stores.schedules.rules_of("sc_1") == ()
+        stores.schedules.delete(replaced)
+
+    def test_a_rule_with_a_schedule_that_is_gone_is_a_conflict_and_leaves_nothing(self, stores):
+        with pytest.raises(ConflictError):
+            stores.rules.create(rule("ru_1", schedule_ids=("sc_none",)), None)
+        with pytest.raises(NotFoundError):
+            stores.rules.get("ru_1")
+
+
+class TestLinks:
+    def test_a_rule_learns_who_depends_on_it_without_a_change_of_its_own(self, stores):
+        db = stores.rules.create(rule("ru_db"), None)
+        web = stores.rules.create(rule("ru_web", depends_on=needs("ru_db")), None, None, {"ru_db": 1})
+        told = stores.rules.get("ru_db")
+        assert told.dependents == ("ru_web",)
+        assert (told.version, told.revision) == (db.version, db.revision)
+        assert stores.rules.get("ru_web").spec.depends_on == needs("ru_db")
+        stores.rules.replace(web, rule("ru_web"), None)
+        assert stores.rules.get("ru_db").dependents == ()
+
+    def test_a_status_written_by_who_read_before_a_link_leaves_the_link(self, stores):
+        read = stores.rules.create(rule("ru_db"), None)
+        stores.rules.create(rule("ru_web", depends_on=needs("ru_db")), None, None, {"ru_db": 1})
+        stores.status.record(read, read.status)
+        assert stores.rules.get("ru_db").dependents == ("ru_web",)
+
+    def test_what_others_need_is_not_deleted_and_who_goes_is_forgotten(self, stores):
+        db = stores.rules.create(rule("ru_db"), None)
+        web = stores.rules.create(rule("ru_web", depends_on=needs("ru_db")), None, None, {"ru_db": 1})
+        with pytest.raises(ConflictError, match="ru_web"):
+            stores.rules.delete(db)
+        stores.rules.delete(web)
+        stores.rules.delete(stores.rules.get("ru_db"))
+
+    def test_a_rule_below_that_changed_since_the_order_was_checked_is_a_conflict(self, stores):
+        stores.rules.create(rule("ru_db"), None)
+        stores.rules.create(rule("ru_api", depends_on=needs("ru_db")), None, None, {"ru_db": 1})
+        stores.rules.replace(stores.rules.get("ru_db"), rule("ru_db", name="changed"), None)
+        graph = {"ru_db": 1, "ru_api": 1}
+        with pytest.raises(ConflictError):
+            stores.rules.create(rule("ru_web", depends_on=needs("ru_api")), None, None, graph)
+        assert stores.rules.get("ru_api").dependents == ()
+        stores.rules.create(rule("ru_web", depends_on=needs("ru_api")), None, None, graph | {"ru_db": 2})
+        assert stores.rules.get("ru_api").dependents == ("ru_web",)
+        kept = stores.rules.get("ru_web")
+        renamed = rule("ru_web", name="renamed", depends_on=needs("ru_api"))
+        stores.rules.replace(kept, renamed, None, {"ru_db": 2, "ru_api": 1})
+        assert stores.rules.get("ru_api").dependents == ("ru_web",)
