@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, cast
 
-from dateutil import rrule as dateutil_rrule  # type: ignore[import-untyped]
+from dateutil import rrule as dateutil_rrule
 
 from chalicelib.adapters.recurrence.rules import FREQUENCIES, MalformedRuleError, parse_rule
 from chalicelib.domain.wall_time import Standing, Window, clipped, local, reached
