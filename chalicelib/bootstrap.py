@@ -63,10 +63,14 @@ def _recurrences() -> Recurrences:
 
 @cache
 def _observer() -> Observer:
+    from chalicelib.adapters.aws.cloudwatch import CloudWatchMetrics
+    from chalicelib.adapters.aws.ssm import SsmSessions
+    from chalicelib.usecases.guards import GuardReader
     from chalicelib.usecases.observe import Observer
 
     s = _stores()
-    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences())
+    guards = GuardReader(CloudWatchMetrics(), SsmSessions())
+    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences(), guards)
 
 
 @cache
@@ -86,7 +90,16 @@ def reconciler() -> Reconciler:
 
     s = _stores()
     return Reconciler(
-        s.rules, s.status, _observer(), s.proxies, _computes(), s.events, _queue(), SystemClock(), RandomIds()
+        s.rules,
+        s.status,
+        _observer(),
+        s.proxies,
+        _computes(),
+        s.events,
+        s.back_offs,
+        _queue(),
+        SystemClock(),
+        RandomIds(),
     )
 
 
@@ -131,6 +144,7 @@ def services() -> Services:
     """For the API handler."""
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
     from chalicelib.usecases.explain import Explain
+    from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
     from chalicelib.usecases.manage_schedules import ManageSchedules
@@ -146,6 +160,7 @@ def services() -> Services:
         ManageLoadBalancers(s.balancers, s.events, clock, ids),
         manage_api_keys(),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
+        Heartbeat(s.rules, s.activity, clock),
         Explain(s.rules, _observer(), clock),
         ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),

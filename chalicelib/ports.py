@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.activity import Heartbeat, Progress, Source
     from chalicelib.domain.costs import HourlyCost
     from chalicelib.domain.events import Event
+    from chalicelib.domain.guards import GuardMetric, Sample
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind, ResourceRef
     from chalicelib.domain.rules import Claim, Override, Rule, RuleStatus
@@ -403,8 +404,11 @@ class Compute(Protocol):
         """Ask AWS to start them; one refused resource never fails the others. Raises ThrottledError."""
         ...
 
-    def stop(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
-        """Ask AWS to stop them; one refused resource never fails the others. Raises ThrottledError."""
+    def stop(self, refs: Sequence[ResourceRef], *, hibernate: bool = False) -> Sequence[Outcome]:
+        """Ask AWS to stop them; one refused resource never fails the others. Raises ThrottledError.
+
+        With `hibernate`, what AWS does not hibernate is stopped, and the outcome's `note` says so with AWS's words.
+        """
         ...
 
 
@@ -422,6 +426,18 @@ class ReconcileRequest:
     expires_at: datetime
     cause: str
     attempt: int = 0
+
+
+class BackOffs(Protocol):
+    """AWS throttles an account in a region, not a rule: whoever is throttled slows all of its kind down there."""
+
+    def until(self, kind: ResourceKind, region: str) -> datetime | None:
+        """Until when nothing is to be asked there; None, or a time that has passed, when all is well. One read."""
+        ...
+
+    def throttled(self, kind: ResourceKind, region: str, now: datetime) -> datetime:
+        """AWS has just asked to slow down: back off (`domain.throttling`); answers until when."""
+        ...
 
 
 class WorkQueue(Protocol):
@@ -478,4 +494,32 @@ class Prices(Protocol):
 
         Raises CloudError, ThrottledError; what was raised is not remembered.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of one resource, as a guard names it."""
+
+    ref: ResourceRef
+    metric: GuardMetric
+
+
+class Metrics(Protocol):
+    """CloudWatch metrics of resources, batched: they are paid for each series asked for, not for each call."""
+
+    def read(self, series: Sequence[Series], start: datetime, end: datetime) -> dict[Series, tuple[Sample, ...]]:
+        """The points in [start, end), oldest first; a series without any has none: that is not zero.
+
+        CPU in percent (the maximum of each period), network_bytes in bytes a minute sent, rds_connections as the
+        maximum. At most ceil(series / 500) calls a region and page. Raises CloudError, ThrottledError.
+        """
+        ...
+
+
+class Sessions(Protocol):
+    """Open Session Manager sessions."""
+
+    def open(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, int]:
+        """How many are open on each of these instances; every ref is in the answer. Raises CloudError."""
         ...

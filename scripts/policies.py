@@ -32,6 +32,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         "activity": ["Query"],
         "events": ["BatchWriteItem"],
+        "back-offs": ["GetItem", "PutItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "proxy_logs": {
@@ -54,9 +55,11 @@ _LOOK = [
     "ec2:DescribeInstances",
     "ec2:DescribeSpotInstanceRequests",
 ]
+_GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
 DESCRIBES: dict[str, list[str]] = {
-    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK],
-    "reconcile": _LOOK,
+    # Explain decides as the worker does, so it reads what the worker reads.
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS],
+    "reconcile": [*_LOOK, *_GUARDS],
 }
 ACTS: dict[str, list[str]] = {
     # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
@@ -85,7 +88,7 @@ def policy(function: str) -> dict[str, Any]:
         receive = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
         statements.append(_allow("Receive", receive, [QUEUE]))
     if function in DESCRIBES:
-        # EC2's describes know no resources.
+        # EC2's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
     if function in ACTS:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import RESYNC, Action, Decision, Desired, Reason
+from chalicelib.domain.diagnosis import diagnosed
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
 from chalicelib.domain.wish import wish
@@ -112,7 +113,9 @@ class _Case:
         if requested_at is not None and self.status.state is RuleState.STARTING:
             if self.now - requested_at < DESCRIBE_LAG:
                 return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STARTING)
-            why = "; ".join(f"{r.ref.id}: {r.state_reason or 'stopped again without a reason'}" for r in stopped)
+            why = "; ".join(
+                f"{r.ref.id}: {diagnosed(None, r.state_reason or 'stopped again without a reason')}" for r in stopped
+            )
             return self._say(Action.REPORT, RuleState.FAILED, LOOK_STARTING, Reason.START_FAILED, detail=why)
         if self.status.retry_at is not None and self.now < self.status.retry_at:
             wait = self.status.retry_at - self.now

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     BLIND = "blind"
     NO_SOURCE = "no_source"
     AWAITING_EVIDENCE = "awaiting_evidence"
+    GUARDED = "guarded"
     PROTECTED = "protected"
     NEEDED = "needed"
     UPTIME = "uptime"
@@ -83,6 +84,7 @@ _WORDS = {
     Reason.BLIND: "Blind: an activity source is silent, so nothing is stopped.",
     Reason.NO_SOURCE: "Blind: the rule has no activity source that could prove that nobody uses it.",
     Reason.AWAITING_EVIDENCE: "Quiet, but the evidence does not cover the whole idle time yet.",
+    Reason.GUARDED: "Idle by its traffic, but a guard vetoes the stop.",
     Reason.PROTECTED: "A resource of the rule must never be stopped.",
     Reason.NEEDED: "Needed by a rule that depends on it.",
     Reason.UPTIME: "Kept up by a schedule.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
+    from chalicelib.domain.guards import GuardReading
     from chalicelib.domain.neighbours import Neighbour
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Drain, RuleStatus
@@ -36,6 +37,8 @@ class Facts:
     `sources` are its live activity sources; `last_use` the newest activity that any of them, or a wake, has
     reported. `healthy` is the verdict of its health check since the last start, None while there is none. `recurring`
     has the standings of its schedules with recurrence rules. `dependents` need it, it needs its `dependencies`.
+    `heartbeat_at`: when a job last posted one. `guards` are the readings of its guards, None while they have not been
+    read: they cost money.
     """
 
     resources: tuple[ObservedResource, ...]
@@ -47,6 +50,8 @@ class Facts:
     recurring: Mapping[str, Standing] = field(default_factory=dict)
     dependents: tuple[Neighbour, ...] = ()
     dependencies: tuple[Neighbour, ...] = ()
+    heartbeat_at: datetime | None = None
+    guards: tuple[GuardReading, ...] | None = None
 
     def within(self, *states: ResourceState) -> tuple[ObservedResource, ...]:
         """The resources in one of these states."""
@@ -81,6 +86,10 @@ class Facts:
             for source in self.sources
         )
 
+    def about_to_act(self, drain: Drain | None) -> bool:
+        """Whether a wish to go down would be acted on now, and not only waited for."""
+        return drain is None or self.confirm_diversion(drain)
+
     def evidence(self, status: RuleStatus, now: datetime) -> tuple[Evidence, ...]:
         """Everything that a decision may stand on, in the words of the explanation."""
         rows = [
@@ -100,6 +109,10 @@ class Facts:
         if self.healthy is not None:
             verdict = "passes" if self.healthy else "does not pass"
             rows.append(Evidence(self.health_source or "health", f"health check {verdict}", now))
+        rows += [
+            Evidence(f"guard {reading.guard.metric}", reading.words, reading.covers_until, reading.covers_until)
+            for reading in self.guards or ()
+        ]
         rows += [
             Evidence(role + neighbour.rule.id, neighbour.rule.status.state.value, neighbour.rule.status.since)
             for role, neighbours in (("dependent ", self.dependents), ("dependency ", self.dependencies))

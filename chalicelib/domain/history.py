@@ -50,6 +50,9 @@ def event_of(step: Step, id_: str, at: datetime) -> Event:
     words = f"{decision.words} ({decision.action.value} → {new.state.value})"
     if step.refused:
         words = new.detail or words
+    notes = [outcome.note for outcome in step.outcomes if outcome.note]
+    if notes:
+        words = f"{words} {'; '.join(notes)}."
     return Event(
         id_,
         at,

@@ -76,7 +76,7 @@ class ObservedResource:
 
     `state_reason` is AWS's own code and message of the last transition, as in
     `Client.InternalError: Client error on launch`. `status_ok` is the verdict of the EC2 status checks
-    (2/2 ok), None where they were not asked for.
+    (2/2 ok), None where they were not asked for. `can_hibernate`: it was launched with hibernation enabled.
     """
 
     ref: ResourceRef
@@ -87,6 +87,7 @@ class ObservedResource:
     protections: tuple[Protection, ...] = ()
     status_ok: bool | None = None
     launched_at: datetime | None = None
+    can_hibernate: bool = False
 
     def blocking_protections(self, *, accept_data_loss: bool) -> tuple[Protection, ...]:
         """The protections that forbid a stop, given what the rule's owner accepted."""
@@ -95,9 +96,13 @@ class ObservedResource:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What AWS said to one start or stop: accepted, or refused with its code and message."""
+    """What AWS said to one start or stop: accepted, or refused with its code and message.
+
+    `note` tells what was done otherwise than asked for, as a stop instead of a hibernation.
+    """
 
     ref: ResourceRef
     accepted: bool
     code: str | None = None
     message: str | None = None
+    note: str | None = None

@@ -12,6 +12,8 @@ from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.guards import Guard
+
 
 class RuleState(StrEnum):
     """The states of a rule. `enabled` and `dry_run` are settings, not states."""
@@ -126,6 +128,7 @@ class RuleSpec:
     hourly_cost: float | None = None
     depends_on: tuple[DependsOn, ...] = ()
     schedule_ids: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     @property
     def refs(self) -> tuple[ResourceRef, ...]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Action, Desired, Reason
+from chalicelib.domain.diagnosis import diagnosed
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import Drain, RuleState, SeenResource
 
@@ -99,7 +100,7 @@ def failed_again(status: RuleStatus, rule_id: str, now: datetime) -> RuleStatus:
 
 def refused(status: RuleStatus, action: Action, outcomes: Sequence[Outcome], rule_id: str, now: datetime) -> RuleStatus:
     """The status when AWS refused all or some of a start or stop: failed, with AWS's own words, to be retried."""
-    words = "; ".join(f"{o.ref.id}: {o.code}: {o.message}" for o in outcomes if not o.accepted)
+    words = "; ".join(f"{o.ref.id}: {diagnosed(o.code, o.message)}" for o in outcomes if not o.accepted)
     reason = Reason.START_FAILED if action is Action.START else Reason.STOP_FAILED
     forgotten = (
         replace(status, start_requested_at=None)

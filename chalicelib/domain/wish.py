@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.by_hand import by_hand
 from chalicelib.domain.decisions import RESYNC, Desired, Reason, Wish
+from chalicelib.domain.guards import Guard, GuardMetric, judge_heartbeat
 from chalicelib.domain.neighbours import names
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import OverrideKind
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SHORTEST_LOOK = timedelta(seconds=2)
 
+UNREAD = "Its guards have not been read."
+"""Not a veto of the world, but of not having looked: whoever observes reads the guards and decides again."""
+
 _NOTHING_SAID = ScheduleVerdict(None, None, None)
 
 
@@ -32,6 +36,14 @@ def wish(rule: Rule, facts: Facts, now: datetime) -> Wish:
     if said.until is not None and said.until < wanted.until:
         return replace(wanted, until=said.until)
     return wanted
+
+
+def waits_for_guards(rule: Rule, facts: Facts, now: datetime) -> bool:
+    """Whether nothing but unread guards keeps this rule from being stopped."""
+    if not rule.spec.enabled or facts.guards is not None:
+        return False
+    wanted = wish(rule, facts, now)
+    return wanted.reason is Reason.GUARDED and wanted.detail == UNREAD
 
 
 def _first_match(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> Wish:
@@ -128,7 +140,28 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     if proven < idle:
         until = now + max(idle - proven, SHORTEST_LOOK)
         return Wish(Desired.UP, Reason.AWAITING_EVIDENCE, min(until, now + RESYNC), may_start=False)
+    vetoed = _veto(rule, facts, now)
+    if vetoed is not None:
+        return Wish(Desired.UP, Reason.GUARDED, _soon(now, idle), vetoed, may_start=False)
     return Wish(Desired.DOWN, Reason.IDLE, now + RESYNC)
+
+
+def _veto(rule: Rule, facts: Facts, now: datetime) -> str | None:
+    """Why a guard forbids the stop that idleness wants, None if none does.
+
+    A job's heartbeat vetoes for the idle time also where no guard says so. The other guards are read only when the next
+    step would act: before the diversion, and once more when it is confirmed.
+    """
+    heartbeats = [guard for guard in rule.spec.guards if guard.metric is GuardMetric.HEARTBEAT]
+    for guard in heartbeats or (Guard(GuardMetric.HEARTBEAT, 0, rule.spec.idle),):
+        beat = judge_heartbeat(guard, facts.heartbeat_at, now)
+        if beat.vetoes:
+            return beat.words
+    if len(heartbeats) == len(rule.spec.guards) or not facts.about_to_act(rule.status.drain):
+        return None
+    if facts.guards is None:
+        return UNREAD
+    return next((reading.words for reading in facts.guards if reading.vetoes), None)
 
 
 def _soon(now: datetime, idle: timedelta) -> datetime:

@@ -162,6 +162,9 @@ class ManageRules:
                 Fault(field, f"{ref.id} {protection.words}.")
                 for protection in seen.blocking_protections(accept_data_loss=spec.accept_data_loss)
             ]
+            if spec.when_idle == "hibernate" and seen.state is not ResourceState.GONE and not seen.can_hibernate:
+                message = f"{ref.id} was not launched with hibernation enabled; it can be stopped only."
+                faults.append(Fault("resources.when_idle", message))
         known = self.schedules.get_many(spec.schedule_ids) if spec.schedule_ids else {}
         faults += [
             Fault(f"schedule_ids[{n}]", f"There is no schedule {id_}.")

@@ -6,7 +6,7 @@ whoever reads must read the proof first: a watermark read after the activity cou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.facts import Facts, Use
@@ -14,12 +14,14 @@ from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import recurring
+from chalicelib.domain.wish import waits_for_guards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
+    from chalicelib.domain.guards import GuardReading
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
     from chalicelib.domain.schedules import Recurrences, Schedule
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
         RuleRepository,
         ScheduleRepository,
     )
+    from chalicelib.usecases.guards import GuardReader
+
+HEARTBEAT = "heartbeat"
+"""The source under which a job's heartbeats are stored: they veto a stop, and are no use that could start anything."""
 
 NEEDS_HEALTH = frozenset({RuleState.STARTING, RuleState.FAILED})
 
@@ -43,6 +49,7 @@ class Surroundings:
     sources: Mapping[str, tuple[Source, ...]]
     schedules: Mapping[str, Schedule]
     neighbours: Mapping[str, Rule]
+    guards: Mapping[str, tuple[GuardReading, ...]] = field(default_factory=dict)
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
         """The sources of one rule; none for a rule without a load balancer."""
@@ -59,6 +66,7 @@ class Observer:
     rules: RuleRepository
     schedules: ScheduleRepository
     recurrences: Recurrences
+    guards: GuardReader
 
     def look(self, rules: Sequence[Rule], now: datetime) -> Surroundings:
         """One look for a group: one query for each load balancer, and describes as batched as AWS allows.
@@ -70,12 +78,13 @@ class Observer:
         neighbours: dict[str, Rule] = {}
         for start in range(0, len(neighbour_ids), 100):
             neighbours |= self.rules.get_many(neighbour_ids[start : start + 100])
-        return Surroundings(
+        seen = Surroundings(
             self._resources(rules),
             self._sources(rules, now),
             self.schedules.get_many(schedule_ids) if schedule_ids else {},
             neighbours,
         )
+        return replace(seen, guards=self._guards(rules, seen, now))
 
     def facts(self, rule: Rule, seen: Surroundings, now: datetime) -> Facts:
         """Put the facts of one rule together; costs one query for its activity, read after the proof in `seen`."""
@@ -95,7 +104,19 @@ class Observer:
             recurring(schedules, now, self.recurrences),
             tuple(Neighbour(around[id_]) for id_ in rule.dependents if id_ in around),
             tuple(Neighbour(around[n.rule_id], n.delay) for n in rule.spec.depends_on if n.rule_id in around),
+            max((last.at for last in known.last if last.source == HEARTBEAT), default=None),
+            seen.guards.get(rule.id),
         )
+
+    def _guards(self, rules: Sequence[Rule], seen: Surroundings, now: datetime) -> dict[str, tuple[GuardReading, ...]]:
+        """The guards of the rules that would be stopped but for them: nobody else's are worth their price."""
+        asked = []
+        for rule in rules:
+            if rule.spec.guards:
+                facts = self.facts(rule, seen, now)
+                if waits_for_guards(rule, facts, now):
+                    asked.append((rule, facts))
+        return self.guards.read(asked, now) if asked else {}
 
     def _resources(self, rules: Sequence[Rule]) -> dict[ResourceRef, ObservedResource]:
         found: dict[ResourceRef, ObservedResource] = {}
@@ -153,7 +174,7 @@ def _health(
 
 def last_use(rule: Rule, known: ActivityFacts) -> Use | None:
     """The newest use that anything has told us of: a source's activity, or a wake."""
-    uses = [Use(last.at, last.source) for last in known.last]
+    uses = [Use(last.at, last.source) for last in known.last if last.source != HEARTBEAT]
     if rule.status.woken_at is not None:
         uses.append(Use(rule.status.woken_at, rule.status.woken_by or "wake"))
     return max(uses, key=lambda use: use.at, default=None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decide import DRAIN, decide
 from chalicelib.domain.decisions import Action
-from chalicelib.domain.errors import CloudError, LostClaimError
+from chalicelib.domain.errors import CloudError, LostClaimError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.history import Step, event_of
 from chalicelib.domain.resources import Outcome, ResourceRef
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
+        BackOffs,
         Clock,
         Compute,
         EventLog,
@@ -64,6 +65,7 @@ class Reconciler:
     proxies: ProxyStore
     computes: Mapping[ResourceKind, Compute]
     events: EventLog
+    back_offs: BackOffs
     queue: WorkQueue
     clock: Clock
     ids: Ids
@@ -84,7 +86,16 @@ class Reconciler:
             rules = [rule for rule in rules if rule.status.due_at is None or rule.status.due_at <= now]
         if not rules:
             return
-        seen = self.observer.look(rules, now)
+        slowed = self.back_offs.until(request.kind, request.region)
+        if slowed is not None and now < slowed:
+            self._again(request, tuple(rule.id for rule in rules), slowed - now, request.attempt)
+            return
+        try:
+            seen = self.observer.look(rules, now)
+        except ThrottledError:
+            slowed = self.back_offs.throttled(request.kind, request.region, now)
+            self._again(request, tuple(rule.id for rule in rules), slowed - now, request.attempt)
+            return
         due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}
@@ -135,6 +146,7 @@ class Reconciler:
         # The claim already holds the times of the request: who takes over an expired lease knows what was asked for.
         claimed = self.status.claim(rule, claim, replace(status, claim=claim))
         outcomes: Sequence[Outcome] = ()
+        slowed: datetime | None = None
         told = replace(rule, status=status)
         if decision.action is Action.DRAIN:
             until = now + DRAIN
@@ -145,7 +157,12 @@ class Reconciler:
         else:
             if decision.action is Action.START and rule.status.drain is not None:
                 publish_state(self.proxies, told, now)
-            outcomes = self._ask_aws(rule, decision)
+            try:
+                outcomes = self._ask_aws(rule, decision)
+            except ThrottledError:
+                # Nothing was done, and nothing is wrong with the rule: it waits with all others of its region.
+                slowed = self.back_offs.throttled(rule.spec.kind, rule.spec.region, now)
+                status = replace(rule.status, due_at=slowed)
         if any(not outcome.accepted for outcome in outcomes):
             status = refused(status, decision.action, outcomes, rule.id, now)
             if decision.action is Action.STOP:
@@ -155,7 +172,8 @@ class Reconciler:
         except LostClaimError:
             # A wake or a person wrote while we acted: their write stays, ours gives way, and the rule is looked at now.
             after = self._give_way(claimed, status)
-        self._tell(Step(rule, after, decision, facts, outcomes))
+        if slowed is None:
+            self._tell(Step(rule, after, decision, facts, outcomes))
         return after
 
     def _give_way(self, claimed: Rule, status: RuleStatus) -> Rule:
@@ -184,7 +202,11 @@ class Reconciler:
         refs = [ResourceRef(rule.spec.kind, rule.spec.region, id_) for id_ in decision.resource_ids]
         compute = self.computes[rule.spec.kind]
         try:
-            return compute.start(refs) if decision.action is Action.START else compute.stop(refs)
+            if decision.action is Action.START:
+                return compute.start(refs)
+            return compute.stop(refs, hibernate=rule.spec.when_idle == "hibernate")
+        except ThrottledError:
+            raise
         except CloudError as error:
             # Whether AWS accepted is unknown: say what it said, and let the next observation tell.
             log.warning("aws raised", extra={"rule": rule.id, "error": str(error)})

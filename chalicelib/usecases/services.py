@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
     from chalicelib.usecases.explain import Explain
+    from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
@@ -26,6 +27,7 @@ class Services:
     manage_load_balancers: ManageLoadBalancers
     manage_api_keys: ManageApiKeys
     overrides: Overrides
+    heartbeat: Heartbeat
     explain: Explain
     proxy_config: ProxyConfig
     warm_up: WarmUp

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from scripts.benches import decide, imports
+from scripts.benches import decide, imports, reconcile
 
-BENCHES = {"decide": decide.run, "import": imports.run}
+BENCHES = {"decide": decide.run, "import": imports.run, "reconcile": reconcile.run}
 
 
 def main() -> int:

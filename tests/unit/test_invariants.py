@@ -28,9 +28,9 @@ class Life(RuleBasedStateMachine):
         self.used_at = None
         stop = self.world.cloud.stop
 
-        def checked(refs):
+        def checked(refs, **how):
             self.check_stop()
-            return stop(refs)
+            return stop(refs, **how)
 
         self.world.cloud.stop = checked
         self.world.pass_time(10 * SECONDS)

@@ -289,8 +289,8 @@ def test_a_wake_while_a_stop_is_being_carried_out_is_not_lost():
     world.agent.beat()
     stop = world.cloud.stop
 
-    def stop_while_somebody_comes(refs):
-        outcomes = stop(refs)
+    def stop_while_somebody_comes(refs, **how):
+        outcomes = stop(refs, **how)
         world.clock.advance(SECONDS)
         world.wake()
         return outcomes
@@ -439,15 +439,52 @@ def test_an_expired_request_is_dropped():
 
 def test_an_aws_call_that_raises_leaves_no_claim_behind_and_is_retried():
     world = World()
-    world.cloud.fail_next["start"].append(ThrottledError("RequestLimitExceeded", "Slow down"))
+    world.instance.refuse_start.append(("InternalError", "A bad day"))
     world.pass_time(10 * SECONDS)
     world.wake()
     world.work()
     assert world.state is RuleState.FAILED
     assert world.rule.status.claim is None
-    assert "RequestLimitExceeded" in (world.rule.status.detail or "")
+    assert "InternalError" in (world.rule.status.detail or "")
     world.pass_time(3 * MINUTES)
     assert world.state is RuleState.UP
+
+
+def test_throttling_is_no_failure_of_the_rule_and_slows_its_whole_region_down():
+    world = World()
+    other = world.add_rule("ru_9", "i-00000009")
+    world.cloud.fail_next["start"].append(ThrottledError("RequestLimitExceeded", "Slow down"))
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.work()
+    assert world.state is RuleState.DOWN
+    assert world.rule.status.failures == 0
+    assert world.rule.status.claim is None
+    world.overrides.warm_up("ru_9", minutes=30, by="ak_1", reason=None)
+    asked = dict(world.cloud.calls)
+    world.work()
+    assert world.cloud.calls == asked, "nothing is asked of a region that has just throttled"
+    world.pass_time(2 * MINUTES, step=SECONDS)
+    assert world.state is RuleState.UP
+    assert world.cloud.instances[other].state is ResourceState.RUNNING
+
+
+def test_a_region_that_throttles_again_and_again_is_asked_ever_less_often():
+    world = World()
+    world.pass_time(10 * SECONDS)
+    world.cloud.fail_next["describe"].extend([ThrottledError("RequestLimitExceeded", "Slow down")] * 1000)
+    before = world.cloud.calls["describe"]
+    world.wake()
+    world.pass_time(30 * MINUTES)
+    assert world.cloud.calls["describe"] - before <= 14
+
+
+def test_what_cannot_hibernate_after_all_is_stopped_and_the_event_says_so():
+    world = up_world(when_idle="hibernate")
+    world.pass_time(20 * MINUTES)
+    assert world.state is RuleState.DOWN
+    said = [e.words for e in world.stores.events.all(world.rule.created_at, world.clock.now(), 1000).items]
+    assert any("i-00000001 was stopped instead of hibernated" in words for words in said)
 
 
 def test_terminated_resources_are_reported_and_nothing_is_started():

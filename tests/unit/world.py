@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.queue import MemoryQueue
+from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryStores
 from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.compact import compact_rule
@@ -17,6 +18,7 @@ from chalicelib.domain.errors import InvalidInputError
 from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.explain import Explain
+from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.ingest_activity import Ingest, LogLine
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
@@ -52,9 +54,27 @@ class World:
         s = self.stores
         self.computes = {ResourceKind.EC2: self.cloud}
         self.recurrences = DateutilRecurrences()
-        self.observer = Observer(s.activity, s.proxies, self.computes, s.rules, s.schedules, self.recurrences)
+        self.metrics, self.sessions = FakeMetrics(self.clock), FakeSessions()
+        self.observer = Observer(
+            s.activity,
+            s.proxies,
+            self.computes,
+            s.rules,
+            s.schedules,
+            self.recurrences,
+            GuardReader(self.metrics, self.sessions),
+        )
         self.worker = Reconciler(
-            s.rules, s.status, self.observer, s.proxies, self.computes, s.events, self.queue, self.clock, self.ids
+            s.rules,
+            s.status,
+            self.observer,
+            s.proxies,
+            self.computes,
+            s.events,
+            s.back_offs,
+            self.queue,
+            self.clock,
+            self.ids,
         )
         self.tick = Tick(s.status, self.queue, self.clock)
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)

@@ -78,11 +78,19 @@ class Ec2Compute:
 
         return [outcome for region, batch in _batches(refs) for outcome in _ask(call, region, batch)]
 
-    def stop(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
-        def call(region: str, ids: list[str]) -> None:
+    def stop(self, refs: Sequence[ResourceRef], *, hibernate: bool = False) -> Sequence[Outcome]:
+        def stop(region: str, ids: list[str]) -> None:
             _ec2(region).stop_instances(InstanceIds=ids)
 
-        return [outcome for region, batch in _batches(refs) for outcome in _ask(call, region, batch)]
+        def sleep(region: str, ids: list[str]) -> None:
+            _ec2(region).stop_instances(InstanceIds=ids, Hibernate=True)
+
+        if not hibernate:
+            return [outcome for region, batch in _batches(refs) for outcome in _ask(stop, region, batch)]
+        asked = {o.ref: o for region, batch in _batches(refs) for o in _ask(sleep, region, batch)}
+        awake = [ref for ref, outcome in asked.items() if not outcome.accepted]
+        asked |= {o.ref: replace(o, note=_not_hibernated(asked[o.ref])) for o in self.stop(awake)}
+        return list(asked.values())
 
     def _look(self, region: str, batch: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
         # A filter passes over an unknown id, where InstanceIds fails the whole call for one.
@@ -155,6 +163,10 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def _not_hibernated(refusal: Outcome) -> str:
+    return f"{refusal.ref.id} was stopped instead of hibernated: {refusal.code}: {refusal.message}"
 
 
 def _ask(call: Callable[[str, list[str]], None], region: str, refs: list[ResourceRef]) -> list[Outcome]:

@@ -42,6 +42,7 @@ def observed(region: str, instance: InstanceTypeDef) -> ObservedResource:
         words or instance.get("StateTransitionReason") or None,
         tuple(_protections(instance, tags)),
         launched_at=instance.get("LaunchTime"),
+        can_hibernate=bool(instance.get("HibernationOptions", {}).get("Configured")),
     )
 
 

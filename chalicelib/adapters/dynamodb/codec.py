@@ -19,6 +19,7 @@ from chalicelib.domain import (
     activity,
     decisions,
     events,
+    guards,
     load_balancers,
     resources,
     rules,
@@ -28,7 +29,7 @@ from chalicelib.domain import (
 
 T = TypeVar("T")
 
-_MODULES = (access, activity, decisions, events, load_balancers, resources, rules, schedules, wall_time)
+_MODULES = (access, activity, decisions, events, guards, load_balancers, resources, rules, schedules, wall_time)
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
 _NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta}
 """What type hints under TYPE_CHECKING may name."""

@@ -165,6 +165,18 @@ class KeyItem(Model):
     body = UnicodeAttribute()
 
 
+class BackOffItem(Model):
+    """Until when AWS is left alone: one item for each kind and region that ever throttled."""
+
+    class Meta(_Meta):
+        table_name = "back-offs"
+
+    place = UnicodeAttribute(hash_key=True)
+    strikes = NumberAttribute()
+    until = NumberAttribute()
+    expires = TTLAttribute()
+
+
 ALL_MODELS: tuple[type[Model], ...] = (
     RuleItem,
     ScheduleItem,
@@ -174,6 +186,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     ActivityItem,
     EventItem,
     KeyItem,
+    BackOffItem,
 )
 SHORT_NAMES = {model: model.Meta.table_name for model in ALL_MODELS}
 

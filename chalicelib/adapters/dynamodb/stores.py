@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.dynamodb.activity import DynamoActivity
+from chalicelib.adapters.dynamodb.back_offs import DynamoBackOffs
 from chalicelib.adapters.dynamodb.balancers import DynamoBalancers
 from chalicelib.adapters.dynamodb.events import DynamoEvents
 from chalicelib.adapters.dynamodb.keys import DynamoKeys
@@ -31,6 +32,7 @@ class DynamoStores:
     balancers: DynamoBalancers
     keys: DynamoKeys
     events: DynamoEvents
+    back_offs: DynamoBackOffs
 
 
 def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | None = None) -> DynamoStores:
@@ -45,4 +47,5 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoBalancers(clock),
         DynamoKeys(),
         DynamoEvents(clock),
+        DynamoBackOffs(),
     )

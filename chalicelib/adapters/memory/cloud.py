@@ -48,6 +48,7 @@ class FakeInstance:
     boot: timedelta = timedelta(seconds=20)
     halt: timedelta = timedelta(seconds=30)
     protections: tuple[Protection, ...] = ()
+    can_hibernate: bool = False
     falls_back: str | None = None
     state_reason: str | None = None
     launched_at: datetime | None = None
@@ -103,8 +104,9 @@ class FakeCloud:
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
         return self._ask("start", self._start, refs)
 
-    def stop(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
-        return self._ask("stop", self._stop, refs)
+    def stop(self, refs: Sequence[ResourceRef], *, hibernate: bool = False) -> Sequence[Outcome]:
+        outcomes = self._ask("stop", self._stop, refs)
+        return [self._noted(outcome) for outcome in outcomes] if hibernate else outcomes
 
     # A person at the console
 
@@ -140,6 +142,12 @@ class FakeCloud:
                 outcomes += [act(ref) for ref in batch]
         return outcomes
 
+    def _noted(self, outcome: Outcome) -> Outcome:
+        able = outcome.ref in self.instances and self.instances[outcome.ref].can_hibernate
+        if able or not outcome.accepted:
+            return outcome
+        return replace(outcome, note=f"{outcome.ref.id} was stopped instead of hibernated: UnsupportedOperation")
+
     def _runs(self, ref: ResourceRef) -> bool:
         return ref in self.instances and self.instances[ref].state is ResourceState.RUNNING
 
@@ -152,7 +160,15 @@ class FakeCloud:
         # Stop protection is the one that only a call of its own tells.
         shown = tuple(p for p in instance.protections if p is not Protection.STOP_PROTECTION)
         return ObservedResource(
-            ref, instance.state, instance.private_ip, None, instance.state_reason, shown, ok, instance.launched_at
+            ref,
+            instance.state,
+            instance.private_ip,
+            None,
+            instance.state_reason,
+            shown,
+            ok,
+            instance.launched_at,
+            instance.can_hibernate,
         )
 
     def _start(self, ref: ResourceRef) -> Outcome:

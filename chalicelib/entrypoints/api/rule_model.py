@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import ResourceKind
 from chalicelib.domain.rules import DependsOn, HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
 from chalicelib.entrypoints.api.models import (
@@ -137,7 +138,7 @@ class ResourcesBody(Strict):
     instance_ids: Annotated[list[InstanceId], AfterValidator(_distinct)] = Field(min_length=1, max_length=50)
     tags: Later = Field(default_factory=dict)
     cluster_ids: Later = Field(default_factory=list)
-    when_idle: Annotated[Literal["stop"], _only("stop")] = "stop"
+    when_idle: Literal["stop", "hibernate"] = "stop"
 
 
 class DependsOnBody(Strict):
@@ -145,6 +146,30 @@ class DependsOnBody(Strict):
 
     rule_id: RuleId
     delay_seconds: int = Field(default=0, ge=0, le=3600)
+
+
+class GuardBody(Strict):
+    """What vetoes a stop. `above_percent` is for cpu, `above` for the others; session and heartbeat have neither."""
+
+    metric: Literal["cpu", "network_bytes", "rds_connections", "ssm_session", "heartbeat"]
+    above_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    above: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    for_minutes: int = Field(default=10, ge=5, le=1440)
+
+    @model_validator(mode="after")
+    def _fits_its_metric(self) -> Self:
+        if (self.above_percent is not None) != (self.metric == "cpu"):
+            raise ValueError("above_percent is needed by cpu and is for cpu only")
+        if self.above is not None and self.metric not in {"network_bytes", "rds_connections"}:
+            raise ValueError("above is for network_bytes and rds_connections only")
+        if self.metric == "rds_connections":
+            raise ValueError("rds_connections is for rds, which this version does not have")
+        return self
+
+    def guard(self) -> Guard:
+        """The guard as the domain knows it."""
+        above = self.above_percent if self.metric == "cpu" else self.above
+        return Guard(GuardMetric(self.metric), above or 0, timedelta(minutes=self.for_minutes))
 
 
 class RuleBody(Strict):
@@ -165,7 +190,7 @@ class RuleBody(Strict):
     health_check: HealthBody | None = None
     while_starting: Literal["page", "hold", "auto"] = "auto"
     ignore: IgnoreBody = IgnoreBody()
-    guards: Later = Field(default_factory=list)
+    guards: list[GuardBody] = Field(default=[], max_length=10)
     depends_on: list[DependsOnBody] = Field(default=[], max_length=20)
     schedule_ids: Annotated[list[ScheduleId], AfterValidator(_distinct)] = Field(default=[], max_length=20)
     on_manual_change: Literal["respect", "enforce"] = "respect"
@@ -263,4 +288,5 @@ class RuleBody(Strict):
             hourly_cost=self.hourly_cost,
             depends_on=tuple(DependsOn(n.rule_id, timedelta(seconds=n.delay_seconds)) for n in self.depends_on),
             schedule_ids=tuple(self.schedule_ids),
+            guards=tuple(guard.guard() for guard in self.guards),
         )

@@ -20,6 +20,7 @@ from chalicelib.entrypoints.api.views import (
     page_of,
     rule_view,
     settings_of,
+    stamp,
     total_view,
 )
 
@@ -139,6 +140,11 @@ def cool_down(call: Call[CoolDownBody], rule_id: str) -> Response:
 @routes.add("POST", "/rules/{rule_id}/release", Role.OPERATOR, "End an override", body=Strict)
 def release(call: Call[Strict], rule_id: str) -> Response:
     return _answer(call.services.overrides.release(rule_id, by=call.by), call)
+
+
+@routes.add("POST", "/rules/{rule_id}/heartbeat", Role.OPERATOR, "A job runs: no stop for a while", body=Strict)
+def heartbeat(call: Call[Strict], rule_id: str) -> Json:
+    return {"id": rule_id, "vetoes_until": stamp(call.services.heartbeat.post(rule_id))}
 
 
 @routes.add("GET", "/rules/{rule_id}/explain", Role.VIEWER, "The decision now, and why")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.decisions import Reason
+from chalicelib.domain.guards import GuardMetric
+from chalicelib.usecases.observe import last_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.activity import Source
     from chalicelib.domain.decisions import Evidence
     from chalicelib.domain.events import Event
+    from chalicelib.domain.guards import Guard
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.rules import Override, Rule, RuleSpec
     from chalicelib.domain.schedules import Schedule
@@ -84,7 +87,7 @@ def settings_of(spec: RuleSpec) -> Json:
             "user_agents": list(spec.ignore.user_agents),
             "cidrs": list(spec.ignore.cidrs),
         },
-        "guards": [],
+        "guards": [_guard(guard) for guard in spec.guards],
         "depends_on": [
             {"rule_id": need.rule_id, "delay_seconds": int(need.delay.total_seconds())} for need in spec.depends_on
         ],
@@ -95,14 +98,22 @@ def settings_of(spec: RuleSpec) -> Json:
     }
 
 
+def _guard(guard: Guard) -> Json:
+    view: Json = {"metric": guard.metric.value, "for_minutes": minutes(guard.window)}
+    if guard.metric is GuardMetric.CPU:
+        view["above_percent"] = guard.above
+    elif guard.metric.is_a_metric:
+        view["above"] = guard.above
+    return view
+
+
 def rule_view(rule: Rule, services: Services) -> Json:
     """A rule with what is so. Costs one query for activity and one for the proxy's members."""
     status = rule.status
     sources: Iterable[Source] = ()
     if rule.spec.load_balancer_id is not None:
         sources = services.proxies.sources(rule.spec.load_balancer_id)
-    used = [last.at for last in services.activity.facts(rule.id).last]
-    used += [status.woken_at] if status.woken_at else []
+    used = last_use(rule, services.activity.facts(rule.id))
     held = rule.held_down(services.clock.now())
     return {
         "id": rule.id,
@@ -112,7 +123,7 @@ def rule_view(rule: Rule, services: Services) -> Json:
         and {"code": status.reason.value, "words": status.reason.words, "detail": status.detail},
         "state_since": stamp(status.since),
         "override": _override(status.override, services.clock.now()),
-        "last_activity_at": stamp(max(used, default=None)),
+        "last_activity_at": stamp(used.at if used else None),
         "watermarks": [_source(source, services.clock.now()) for source in sources],
         "due_at": stamp(status.due_at),
         "listen": rule.listen,

@@ -19,7 +19,10 @@ RULE = {
     "tcp": [{"protocol": "ssh", "target_port": 22}],
     "health_check": {"protocol": "http", "port": 8080},
 }
-NEEDS = {"depends_on": [{"rule_id": "ru_1"}]}
+NEEDS = {
+    "depends_on": [{"rule_id": "ru_1"}],
+    "guards": [{"metric": "cpu", "above_percent": 20, "for_minutes": 10}],
+}
 BALANCER = {
     "kind": "proxy",
     "name": "dev proxy",
@@ -42,7 +45,7 @@ WRONG = [
     ("resources.instance_ids", []),
     ("resources.instance_ids[0]", "i-xyz"),
     ("resources.tags", {"env": "staging"}),
-    ("resources.when_idle", "hibernate"),
+    ("resources.when_idle", "sleep"),
     ("load_balancer_id", 7),
     ("http[0].hosts", []),
     ("http[0].hosts[0]", "not a host"),
@@ -59,6 +62,8 @@ WRONG = [
     ("while_starting", "dance"),
     ("ignore", {"cidrs": ["10.0.0.0/99"]}),
     ("guards", [{"metric": "cpu"}]),
+    ("guards[0].metric", "moon"),
+    ("guards[0].for_minutes", 1),
     ("depends_on", [{"rule_id": "x"}]),
     ("depends_on[0]", {"rule_id": "ru_1", "delay_seconds": -1}),
     ("schedule_ids", ["office"]),
@@ -95,7 +100,7 @@ def test_each_wrong_field_is_refused_by_its_name(api, path, value):
 
 def test_all_wrong_fields_together_are_all_named(api):
     body = copy.deepcopy(RULE | NEEDS)
-    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on")
+    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on", "guards")
     one_each = {path: value for path, value in reversed(WRONG) if path not in whole_lists}
     for path, value in one_each.items():
         put(body, path, value)
@@ -293,6 +298,9 @@ def test_a_schedule_is_created_read_changed_used_and_deleted(api):
     changed = api("PUT", f"/schedules/{id_}", OFFICE | {"name": "later"}, If_Match=made.headers["ETag"])
     assert (changed.json_body["name"], changed.json_body["version"]) == ("later", 2)
     rule = api("POST", "/rules", RULE | NEEDS | {"schedule_ids": [id_]}).json_body
+    assert rule["guards"] == [{"metric": "cpu", "for_minutes": 10, "above_percent": 20.0}]
+    beat = api("POST", f"/rules/{rule['id']}/heartbeat", role=Role.OPERATOR).json_body
+    assert beat == {"id": rule["id"], "vetoes_until": "2026-01-05T08:15:00.000Z"}
     assert (rule["schedule_ids"], rule["depends_on"]) == ([id_], [{"rule_id": "ru_1", "delay_seconds": 0}])
     planned = api("GET", f"/rules/{rule['id']}/explain").json_body["schedule"]
     assert [span["kind"] for span in planned] == ["uptime", None, "uptime", None, "uptime"]
@@ -326,6 +334,16 @@ def test_each_wrong_field_of_a_schedule_is_refused_by_its_name(api, field, chang
     answer = api("POST", "/schedules", OFFICE | change)
     assert answer.status_code == 400
     assert field in {error["field"] for error in answer.json_body["errors"]}
+
+
+def test_hibernation_is_taken_only_for_what_was_launched_with_it(api):
+    body = copy.deepcopy(RULE)
+    body["resources"]["when_idle"] = "hibernate"
+    refused = api("POST", "/rules", body).json_body["errors"]
+    assert [error["field"] for error in refused] == ["resources.when_idle"]
+    for instance in api.world.cloud.instances.values():
+        instance.can_hibernate = True
+    assert api("POST", "/rules", body).status_code == 201
 
 
 def test_what_a_rule_refers_to_must_be_there(api):

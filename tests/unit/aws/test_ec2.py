@@ -207,6 +207,27 @@ def test_a_refused_one_never_fails_the_others(bad: list[bool], action: str) -> N
         assert len(wire.calls) == 1
 
 
+def test_what_does_not_hibernate_is_stopped_and_says_why(wire: Wire) -> None:
+    asked: list[tuple[tuple[str, ...], bool]] = []
+
+    def stop(params: dict[str, Any]) -> dict[str, Any]:
+        asked.append((tuple(params["InstanceIds"]), params.get("Hibernate", False)))
+        if params.get("Hibernate") and "i-2" in params["InstanceIds"]:
+            raise refusal("UnsupportedOperation", "The instance is not ready to hibernate yet")
+        return {}
+
+    wire.tap("ec2")
+    wire.on["StopInstances"] = stop
+    asleep, stopped = Ec2Compute().stop([ref("i-1"), ref("i-2")], hibernate=True)
+    assert (asleep.accepted, asleep.note) == (True, None)
+    assert stopped.accepted
+    assert stopped.note == (
+        "i-2 was stopped instead of hibernated: UnsupportedOperation: The instance is not ready to hibernate yet"
+    )
+    assert asked[-1] == (("i-2",), False)
+    assert (("i-1",), True) in asked
+
+
 @pytest.mark.parametrize("code", ["InternalError", "AuthFailure", "ExpiredToken"])
 def test_a_refusal_that_is_about_no_instance_is_asked_once(wire: Wire, code: str) -> None:
     def fail(_: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""CloudWatch metrics of resources, in batches.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.errors import translated
+from chalicelib.domain.guards import GuardMetric, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from chalicelib.ports import Series
+
+BATCH = 500
+"""Metrics a call."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a metric comes from. Five minutes for EC2: basic monitoring has no shorter ones, detailed adds up to them.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html
+    """
+
+    namespace: str
+    name: str
+    dimension: str
+    statistic: str
+    period: timedelta
+    scale: float = 1.0
+
+
+_SOURCES = {
+    GuardMetric.CPU: _Source("AWS/EC2", "CPUUtilization", "InstanceId", "Maximum", timedelta(minutes=5)),
+    # A sum over five minutes, told as bytes a minute.
+    GuardMetric.NETWORK_BYTES: _Source("AWS/EC2", "NetworkOut", "InstanceId", "Sum", timedelta(minutes=5), 1 / 5),
+    GuardMetric.RDS_CONNECTIONS: _Source(
+        "AWS/RDS", "DatabaseConnections", "DBInstanceIdentifier", "Maximum", timedelta(minutes=1)
+    ),
+}
+
+
+class CloudWatchMetrics:
+    """Implements Metrics. A series that CloudWatch could not read has no points: that is not zero."""
+
+    def read(self, series: Sequence[Series], start: datetime, end: datetime) -> dict[Series, tuple[Sample, ...]]:
+        by_region: dict[str, list[Series]] = defaultdict(list)
+        for each in dict.fromkeys(series):
+            by_region[each.ref.region].append(each)
+        found: dict[Series, list[Sample]] = {each: [] for each in series}
+        for region, wanted in by_region.items():
+            for first in range(0, len(wanted), BATCH):
+                for each, samples in _read(region, wanted[first : first + BATCH], start, end):
+                    found[each] += samples
+        return {each: tuple(sorted(samples, key=lambda sample: sample.start)) for each, samples in found.items()}
+
+
+def _read(
+    region: str, series: Sequence[Series], start: datetime, end: datetime
+) -> Iterator[tuple[Series, list[Sample]]]:
+    """One batch, page by page. A metric with points on two pages comes twice."""
+    cloudwatch: Any = client("cloudwatch", region)
+    # CloudWatch asks for times on whole periods, and answers faster for them.
+    aligned = start - (start - _EPOCH) % timedelta(minutes=5)
+    request: dict[str, Any] = {
+        "MetricDataQueries": [_query(n, each) for n, each in enumerate(series)],
+        "StartTime": aligned,
+        "EndTime": end,
+        "ScanBy": "TimestampAscending",
+    }
+    while True:
+        with translated():
+            answer = cloudwatch.get_metric_data(**request)
+        for result in answer["MetricDataResults"]:
+            each = series[int(result["Id"].removeprefix("m"))]
+            source = _SOURCES[each.metric]
+            yield (
+                each,
+                [
+                    Sample(at.astimezone(UTC), source.period, value * source.scale)
+                    for at, value in zip(result["Timestamps"], result["Values"], strict=True)
+                    # The period that is under way is not whole yet, and one from before `start` was not asked for.
+                    if start <= at.astimezone(UTC) and at.astimezone(UTC) + source.period <= end
+                ],
+            )
+        if not answer.get("NextToken"):
+            return
+        request["NextToken"] = answer["NextToken"]
+
+
+def _query(n: int, series: Series) -> dict[str, Any]:
+    source = _SOURCES[series.metric]
+    return {
+        "Id": f"m{n}",
+        "MetricStat": {
+            "Metric": {
+                "Namespace": source.namespace,
+                "MetricName": source.name,
+                "Dimensions": [{"Name": source.dimension, "Value": series.ref.id}],
+            },
+            "Period": int(source.period.total_seconds()),
+            "Stat": source.statistic,
+        },
+        "ReturnData": True,
+    }
