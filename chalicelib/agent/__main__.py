@@ -14,17 +14,27 @@ from pathlib import Path
 import aiohttp
 
 from chalicelib.agent.agent import Agent
+from chalicelib.agent.clock import SystemClock
+from chalicelib.agent.cloudwatch import CloudWatchSink
+from chalicelib.agent.control_plane import HttpControlPlane
+from chalicelib.agent.envoy_admin import SocketAdmin
+from chalicelib.agent.prober import NetworkProber
 from chalicelib.agent.settings import Settings, load
 from chalicelib.envoy.bootstrap import arguments, bootstrap
 
 
 async def _run(settings: Settings) -> None:
-    async with aiohttp.ClientSession() as session:
-        agent = Agent(settings, session)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, agent.stop)
-        await agent.run()
+    prober = NetworkProber()
+    try:
+        async with aiohttp.ClientSession() as session:
+            plane, admin = HttpControlPlane(settings, session), SocketAdmin(settings.run_dir / "admin.sock")
+            agent = Agent(settings, plane, prober, admin, CloudWatchSink(settings), SystemClock())
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, agent.stop)
+            await agent.run()
+    finally:
+        await prober.close()
 
 
 def main() -> None:

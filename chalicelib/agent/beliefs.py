@@ -10,24 +10,33 @@ from chalicelib.envoy.compact import CompactConfig
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.envoy.compact import CompactRule
+    from chalicelib.envoy.compact import CompactRule, Ignore
 
 STARTING_FOR = 900.0
 """Seconds for which a wake of ours makes a rule interesting: probed and asked about often."""
+
+SURE = 3
+"""So many probes in a row must fail before clients of a rule that may not start are turned away: one lost packet must
+not cut off what Envoy itself would reach."""
+
+DOUBTED = 2.0
 
 
 @dataclass(slots=True)
 class Belief:
     """One rule. Times of the monotonic clock, except `seen_at`.
 
-    `accepts` is the last probe's verdict; `woken` when we last asked for it, `first_woken` since when we wait;
-    `progress` the control plane's last word.
+    `accepts` is the last probe's verdict and `failures` how many failed in a row; the last probe began at
+    `probed_at`, the next is due at `probe_at`.
+    `woken` is when we last asked for it, `first_woken` since when we wait, `progress` the control plane's last word.
     """
 
     accepts: bool | None = None
     status: int | None = None
     seen_at: datetime | None = None
-    probed: float = 0.0
+    failures: int = 0
+    probe_at: float = 0.0
+    probed_at: float = 0.0
     woken: float | None = None
     first_woken: float | None = None
     progress: dict[str, Any] = field(default_factory=dict)
@@ -36,43 +45,54 @@ class Belief:
         """Whether somebody waits for it to come up."""
         return not self.accepts and self.woken is not None and now - self.woken < STARTING_FOR
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it has just ceased to accept, and may not have."""
+        return 0 < self.failures < SURE
+
 
 @dataclass(slots=True)
 class Beliefs:
-    """The configuration in force, and a belief for each of its rules."""
+    """The configuration in force, and a belief for each of its rules. `ignored` has the rules that ignore clients."""
 
     config: CompactConfig = field(default_factory=CompactConfig)
     etag: str | None = None
     rules: dict[str, CompactRule] = field(default_factory=dict)
     of: dict[str, Belief] = field(default_factory=dict)
+    ignored: dict[str, Ignore] = field(default_factory=dict)
 
-    def adopt(self, config: CompactConfig, etag: str | None) -> None:
-        """A new configuration: beliefs of rules that stay are kept."""
+    def adopt(self, config: CompactConfig, etag: str | None, now: datetime) -> None:
+        """A new configuration: beliefs of rules that stay are kept. What changed about a rule is looked at soon."""
+        before = self.rules
         self.config, self.etag = config, etag
         self.rules = {rule.id: rule for rule in config.rules}
         self.of = {id_: self.of.get(id_) or Belief() for id_ in self.rules}
+        for id_, belief in self.of.items():
+            if before.get(id_) != self.rules[id_] or config.is_drained(id_, now):
+                belief.probe_at = 0.0
+        # The same dictionary, because the activity looks into it.
+        self.ignored.clear()
+        self.ignored.update((id_, rule.ignore) for id_, rule in self.rules.items() if rule.ignore.networks)
 
     def startable(self, rule_id: str) -> bool:
         """Whether traffic may start it."""
-        state = self.config.states.get(rule_id)
-        return state is None or state.startable
+        return rule_id not in self.config.refused
 
     def absent(self) -> frozenset[str]:
-        """Rules that may not start and do not run: nobody is held for them."""
-        return frozenset(id_ for id_, belief in self.of.items() if not belief.accepts and not self.startable(id_))
+        """Rules that may not start and surely do not run: nobody is held for them."""
+        return frozenset(id_ for id_ in self.config.refused if id_ in self.of and self.of[id_].failures >= SURE)
 
     def known_up(self, rule_id: str, now: datetime) -> bool:
         """Whether a new connection needs no wake."""
         belief = self.of.get(rule_id)
-        return belief is not None and bool(belief.accepts) and rule_id not in self.config.drained(now)
+        return belief is not None and bool(belief.accepts) and not self.config.is_drained(rule_id, now)
 
-    def find(self, host: str, path: str) -> CompactRule | None:
-        """The rule that a request is for: the longest path of that host."""
-        best: tuple[int, CompactRule] | None = None
-        for rule in self.rules.values():
-            for http in rule.http:
-                for pattern in http.paths:
-                    hit = path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern
-                    if hit and host in http.hosts and (best is None or len(pattern) > best[0]):
-                        best = (len(pattern), rule)
-        return best[1] if best else None
+    def doubt(self, rule_id: str) -> None:
+        """Somebody waits for what we believe to be up: look sooner than we would."""
+        belief = self.of.get(rule_id)
+        if belief is not None:
+            belief.probe_at = min(belief.probe_at, belief.probed_at + DOUBTED)
+
+    def ignores(self, rule_id: str, client: str | None) -> bool:
+        """Whether a client's address neither wakes the rule nor counts as its use."""
+        return rule_id in self.ignored and self.ignored[rule_id].client(client)

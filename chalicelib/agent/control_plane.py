@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
 
     from chalicelib.agent.settings import Settings
 
-log = logging.getLogger(__name__)
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
 
 
@@ -20,8 +18,24 @@ class Unreachable(Exception):  # noqa: N818  (it reads as what it tells)
     """No answer, or one that is no use: the proxy goes on with what it has."""
 
 
-class ControlPlane:
-    """Every call raises Unreachable and nothing else."""
+class ControlPlane(Protocol):
+    """The three routes. Every call raises Unreachable and nothing else."""
+
+    async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
+        """The new ETag and the answer; None when nothing changed. A part is null or has items."""
+        ...
+
+    async def warm_up(self, rule_ids: list[str], cause: dict[str, Any]) -> list[dict[str, Any]]:
+        """Wake rules; answers how far each is."""
+        ...
+
+    async def report(self, report: dict[str, Any]) -> None:
+        """Tell what we see."""
+        ...
+
+
+class HttpControlPlane:
+    """ControlPlane over HTTPS."""
 
     def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
         self._settings = settings
@@ -29,20 +43,24 @@ class ControlPlane:
         self._base = f"{settings.api_url.rstrip('/')}/load-balancers/{settings.load_balancer_id}"
 
     async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
-        """The new ETag and the answer; None when nothing changed."""
-        headers = {"If-None-Match": etag} if etag else {}
-        status, answer_headers, body = await self._call("GET", f"/config?member={self._settings.member}", None, headers)
+        sent = {"If-None-Match": etag} if etag else {}
+        status, answer_headers, body = await self._call("GET", f"/config?member={self._settings.member}", None, sent)
         if status == 304:  # noqa: PLR2004
             return None
-        return answer_headers.get("ETag", ""), body
+        parts = [body.get(part) for part in ("rules", "states")]
+        if not all(part is None or (isinstance(part, dict) and "items" in part) for part in parts):
+            raise Unreachable("GET /config: the answer is not what the protocol says")
+        etag = answer_headers.get("ETag")
+        if not etag:
+            raise Unreachable("GET /config: the answer has no ETag")
+        return etag, body
 
     async def warm_up(self, rule_ids: list[str], cause: dict[str, Any]) -> list[dict[str, Any]]:
-        """Wake rules; answers how far each is."""
         _, _, body = await self._call("POST", "/warm-up", {"rule_ids": rule_ids, "cause": cause})
-        return list(body.get("rules", []))
+        answers = body.get("rules")
+        return [answer for answer in answers if isinstance(answer, dict)] if isinstance(answers, list) else []
 
     async def report(self, report: dict[str, Any]) -> None:
-        """Tell what we see."""
         await self._call("POST", "/report", report)
 
     async def _call(
@@ -51,9 +69,9 @@ class ControlPlane:
         try:
             sent = {"Authorization": f"Bearer {self._settings.key}", **(headers or {})}
             async with self._session.request(
-                method, self._base + path, json=body, headers=sent, timeout=_TIMEOUT
+                method, self._base + path, json=body, headers=sent, timeout=_TIMEOUT, allow_redirects=False
             ) as answer:
-                if answer.status >= 400:  # noqa: PLR2004
+                if answer.status >= 300 and answer.status != 304:  # noqa: PLR2004
                     detail = (await answer.text())[:300]
                     raise Unreachable(f"{method} {path}: {answer.status} {detail}")
                 raw = await answer.read()

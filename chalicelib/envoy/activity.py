@@ -9,20 +9,28 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from chalicelib.envoy.clusters import WARM_UP
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.envoy.compact import Ignore
+
 _STARTS = frozenset({"TcpConnectionStart", "DownstreamStart"})
 _ENDS = frozenset({"TcpConnectionEnd", "DownstreamEnd"})
+_MINUTES_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A connection or request began: somebody is there."""
+    """A connection or request that has begun: somebody is there. `at` is Envoy's clock, seconds since 1970."""
 
     rule: str
     stream: str
     tcp: bool
+    at: float
     source: str | None
     port: int | None
     host: str | None
@@ -45,18 +53,47 @@ class Minute:
 class _Stream:
     rule: str
     tcp: bool
+    heard: float
     rx: int = 0
     tx: int = 0
     connected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One line of the access log. `served`: it has an upstream, and that is no page of ours."""
+
+    kind: str
+    rule: str
+    stream: str
+    at: float
+    rx: int
+    tx: int
+    served: bool
+    source: str | None
+    port: int | None
+    host: str | None
+    path: str | None
+
+    @property
+    def tcp(self) -> bool:
+        return self.kind.startswith("Tcp")
+
+    @property
+    def started(self) -> Started:
+        return Started(self.rule, self.stream, self.tcp, self.at, self.source, self.port, self.host, self.path)
 
 
 @dataclass(slots=True)
 class Activity:
     """Fed with lines as they come; asked for what changed since the last heartbeat.
 
-    `held` maps a TCP stream that has no upstream yet to its Started.
+    `ignored` tells by rule which clients do not count: their records are dropped. `held` maps each stream that has
+    neither an upstream nor an end to its Started; an HTTP request that a target takes long to answer is there too,
+    because Envoy tells of its upstream only at the next periodic record.
     """
 
+    ignored: Mapping[str, Ignore] = field(default_factory=dict)
     minutes: dict[tuple[str, str], Minute] = field(default_factory=dict)
     dirty: set[tuple[str, str]] = field(default_factory=set)
     held: dict[str, Started] = field(default_factory=dict)
@@ -66,19 +103,27 @@ class Activity:
     def feed(self, line: bytes) -> Started | None:
         """Take one line of the access log; answers a Started for a start record. Never raises for a bad line."""
         try:
-            record = json.loads(line)
-            kind, rule, stream = record["ty"], record["r"], record["id"]
-            if not (isinstance(rule, str) and isinstance(stream, str) and isinstance(kind, str)):
-                return None  # a request for no rule of ours: an unknown host
-            at = float(record["t"])
-            rx, tx = int(record.get("rx") or 0), int(record.get("tx") or 0)
-            if kind in _STARTS:
-                return self._start(record, rule, stream, tcp=kind == "TcpConnectionStart")
-            served = bool(record.get("u")) and record.get("cl") != WARM_UP
-            self._continue(kind, rule, stream, at, rx, tx, served=served)
+            record = _parse(line)
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
             self.malformed += 1
+            return None
+        if record is None:
+            return None
+        ignore = self.ignored.get(record.rule)
+        if ignore is not None and ignore.client(record.source):
+            self._end(record.stream)
+            return None
+        if record.kind in _STARTS:
+            self._streams[record.stream] = _Stream(record.rule, record.tcp, record.at)
+            self.held[record.stream] = record.started
+            return self.held[record.stream]
+        self._continue(record)
         return None
+
+    def used(self, rule: str, at: float) -> None:
+        """A rule that is up was asked for something: its use begins now, not with the first record of an answer."""
+        minute = self._minute(rule, at)
+        minute.last_at = max(minute.last_at or at, at)
 
     def take(self) -> dict[tuple[str, str], Minute]:
         """The minutes that changed since the last call. Minutes long past are forgotten."""
@@ -89,50 +134,53 @@ class Activity:
         for (rule, _), minute in changed.items():
             minute.open = counts.get(rule, 0)
         self.dirty = set()
-        if len(self.minutes) > len(changed) + 10000:
+        if len(self.minutes) > len(changed) + _MINUTES_KEPT:
             self.minutes = dict(changed)
         return changed
 
-    def give_back(self, keys: set[tuple[str, str]]) -> None:
-        """What was taken could not be stored: it is to be taken again."""
-        self.dirty |= keys & set(self.minutes)
+    def forget_silent(self, before: float) -> int:
+        """Drop streams not heard of since then, and say how many.
 
-    def _start(self, record: dict[str, object], rule: str, stream: str, *, tcp: bool) -> Started:
-        started = Started(
-            rule,
-            stream,
-            tcp,
-            _text(record.get("ip")),
-            int(str(record["lp"])) if record.get("lp") else None,
-            _text(record.get("h")),
-            _text(record.get("p")),
-        )
-        self._streams[stream] = _Stream(rule, tcp)
-        if tcp:
-            self.held[stream] = started
-        return started
+        Envoy tells of each stream once a period: those that it says nothing of died with an Envoy that was killed.
+        """
+        silent = [id_ for id_, stream in self._streams.items() if stream.heard < before]
+        for id_ in silent:
+            self._end(id_)
+        return len(silent)
 
-    def _continue(self, kind: str, rule: str, stream: str, at: float, rx: int, tx: int, *, served: bool) -> None:
-        known = self._streams.setdefault(stream, _Stream(rule, kind.startswith("Tcp")))
-        if served and not known.connected:
+    def _continue(self, record: _Record) -> None:
+        known = self._streams.get(record.stream)
+        if known is None:
+            # It began before us. What it moved since nobody knows: its use counts, its bytes until now do not.
+            known = _Stream(record.rule, record.tcp, record.at, record.rx, record.tx)
+            self._streams[record.stream] = known
+            if record.served and (record.rx or record.tx):
+                self.used(record.rule, record.at)
+        known.heard = record.at
+        if not record.served:
+            self.held.setdefault(record.stream, record.started)
+        elif not known.connected:
             known.connected = True
-            self.held.pop(stream, None)
+            self.held.pop(record.stream, None)
             if known.tcp:
-                self._minute(rule, at).connections += 1
-        new_in, new_out = max(0, rx - known.rx), max(0, tx - known.tx)
-        known.rx, known.tx = rx, tx
-        ended = kind in _ENDS
+                self._minute(record.rule, record.at).connections += 1
+        new_in, new_out = max(0, record.rx - known.rx), max(0, record.tx - known.tx)
+        known.rx, known.tx = record.rx, record.tx
+        ended = record.kind in _ENDS
         if ended:
-            self._streams.pop(stream, None)
-            self.held.pop(stream, None)
+            self._end(record.stream)
         request = ended and not known.tcp
-        if not served or not (new_in or new_out or request):
+        if not record.served or not (new_in or new_out or request):
             return
-        minute = self._minute(rule, at)
-        minute.last_at = max(minute.last_at or at, at)
+        self.used(record.rule, record.at)
+        minute = self._minute(record.rule, record.at)
         minute.bytes_in += new_in
         minute.bytes_out += new_out
         minute.requests += request
+
+    def _end(self, stream: str) -> None:
+        self._streams.pop(stream, None)
+        self.held.pop(stream, None)
 
     def _minute(self, rule: str, at: float) -> Minute:
         key = (rule, datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M"))
@@ -140,5 +188,29 @@ class Activity:
         return self.minutes.setdefault(key, Minute())
 
 
-def _text(value: object) -> str | None:
-    return value[:255] if isinstance(value, str) and value != "-" else None
+def _parse(line: bytes) -> _Record | None:
+    """None for what is no rule's. Raises what the fields raise."""
+    record = json.loads(line)
+    kind, rule, stream = record["ty"], record["r"], record["id"]
+    if not (isinstance(rule, str) and isinstance(stream, str) and isinstance(kind, str)):
+        return None  # an unknown host, or a request that the rule ignores
+    at = float(record["t"])
+    datetime.fromtimestamp(at, UTC)  # raises here for a time that is none
+    port = int(str(record["lp"])) if record.get("lp") else None
+    return _Record(
+        kind,
+        rule,
+        stream,
+        at,
+        int(record.get("rx") or 0),
+        int(record.get("tx") or 0),
+        bool(record.get("u")) and record.get("cl") != WARM_UP,
+        _text(record.get("ip"), 64),
+        port if port is not None and 0 < port < 65536 else None,  # noqa: PLR2004
+        _text(record.get("h"), 255),
+        _text(record.get("p"), 255),
+    )
+
+
+def _text(value: object, longest: int) -> str | None:
+    return value[:longest] if isinstance(value, str) and value != "-" else None

@@ -14,6 +14,8 @@ REFUSING_PORT = 1
 """Nothing listens on tcpmux: a cluster is never empty, because an empty one closes at once instead of holding."""
 
 WARM_UP = "warm-up"
+RULE_HEADER = "x-autostop-rule"
+SOURCE_HEADER = "x-autostop-source"
 _TYPES = "type.googleapis.com/envoy"
 
 
@@ -74,25 +76,59 @@ def target_cluster(rule_id: str, port: int, addresses: Collection[str], *, http:
         "common_lb_config": {"healthy_panic_threshold": {"value": 100}},
     }
     if http:
-        cluster["typed_extension_protocol_options"] = {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http_protocol_options": {}},
-                "common_http_protocol_options": {"idle_timeout": "30s"},
-            }
-        }
+        cluster["typed_extension_protocol_options"] = _http_options(
+            common_http_protocol_options={"idle_timeout": "30s"}
+        )
     return cluster
 
 
 def warm_up_cluster(socket: str) -> dict[str, Any]:
-    """The agent, on its unix socket (or the adapter in front of it)."""
+    """The agent, on its unix socket.
+
+    It is told the rule by Envoy, which has matched the route, and the client by its address. Both overwrite what a
+    client sent under these names; what a client sent to prove who it is stays out of the agent.
+    """
     pipe = {"endpoint": {"address": {"pipe": {"path": socket}}}}
+    mutations = [
+        _overwrite(RULE_HEADER, "%METADATA(ROUTE:autostop:rule)%"),
+        _overwrite(SOURCE_HEADER, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        *({"remove": name} for name in ("cookie", "authorization", "proxy-authorization")),
+    ]
     return {
         "name": WARM_UP,
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": WARM_UP, "endpoints": [{"lb_endpoints": [pipe]}]},
         "circuit_breakers": _no_breakers(),
+        "typed_extension_protocol_options": _http_options(
+            http_filters=[
+                {
+                    "name": "envoy.filters.http.header_mutation",
+                    "typed_config": {
+                        "@type": f"{_TYPES}.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                        "mutations": {"request_mutations": mutations},
+                    },
+                },
+                {
+                    "name": "envoy.filters.http.upstream_codec",
+                    "typed_config": {"@type": f"{_TYPES}.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
+                },
+            ]
+        ),
+    }
+
+
+def _overwrite(name: str, value: str) -> dict[str, Any]:
+    return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+
+
+def _http_options(**more: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
+    return {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http_protocol_options": {}},
+            **more,
+        }
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 
@@ -31,13 +33,39 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How to tell whether a rule's targets accept. Times in seconds; `status` is an inclusive range."""
+    """How to tell whether a rule's targets accept. Times in seconds; `status` is an inclusive range.
+
+    `interval` is the pace while nobody waits for the rule.
+    """
 
     protocol: str
     port: int
     path: str = "/"
     status: tuple[int, int] = (200, 399)
     timeout: float = 4
+    interval: float = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """What neither wakes a rule nor counts as its use.
+
+    `paths` may end with `*`; `user_agents` may have `*` anywhere; `networks` are clients'.
+    """
+
+    paths: tuple[str, ...] = ()
+    user_agents: tuple[str, ...] = ()
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def client(self, address: str | None) -> bool:
+        """Whether a client's address is in one of the networks; what is no address is not."""
+        if not self.networks or address is None:
+            return False
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +78,7 @@ class CompactRule:
     tcp: tuple[Tcp, ...] = ()
     starting: str = "auto"
     health: Probe | None = None
+    ignore: Ignore = field(default_factory=Ignore)
 
     @property
     def probe(self) -> Probe:
@@ -72,16 +101,30 @@ class CompactState:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompactConfig:
     """All that a proxy knows; the empty one is what it knows before its first poll."""
 
     rules: tuple[CompactRule, ...] = ()
     states: dict[str, CompactState] = field(default_factory=dict)
 
+    @cached_property
+    def refused(self) -> frozenset[str]:
+        """Rules that traffic may not start."""
+        return frozenset(state.rule for state in self.states.values() if not state.startable)
+
+    @cached_property
+    def _drains(self) -> dict[str, datetime]:
+        return {s.rule: s.drain_until for s in self.states.values() if s.drain_until is not None}
+
+    def is_drained(self, rule_id: str, now: datetime) -> bool:
+        """Whether a rule's new connections are diverted now: a drain ends by itself."""
+        until = self._drains.get(rule_id)
+        return until is not None and until > now
+
     def drained(self, now: datetime) -> frozenset[str]:
-        """Rules whose new connections are diverted now: a drain ends by itself."""
-        return frozenset(s.rule for s in self.states.values() if s.drain_until is not None and s.drain_until > now)
+        """Every rule whose new connections are diverted now."""
+        return frozenset(rule for rule, until in self._drains.items() if until > now)
 
 
 def parse_rules(items: Any) -> tuple[CompactRule, ...]:  # noqa: ANN401  (JSON)
@@ -101,28 +144,45 @@ def parse_states(items: Any) -> dict[str, CompactState]:  # noqa: ANN401  (JSON)
 
 
 def _rule(data: dict[str, Any]) -> CompactRule:
-    health = data.get("health")
     rule = CompactRule(
         str(data["id"]),
-        tuple(str(target) for target in data["targets"]),
-        tuple(
-            Http(tuple(h["hosts"]), tuple(h.get("paths", ["/*"])), _port(h["port"]), _port(h["target"]))
-            for h in data.get("http", [])
-        ),
+        # Envoy would refuse an address that is none with every other change of the same file.
+        tuple(str(ip_address(target)) for target in data["targets"]),
+        tuple(_http(route) for route in data.get("http", [])),
         tuple(Tcp(_port(t["listen"]), _port(t["target"])) for t in data.get("tcp", [])),
         str(data.get("starting", "auto")),
-        health
-        and Probe(
-            str(health["protocol"]),
-            _port(health["port"]),
-            str(health.get("path", "/")),
-            (int(health["status"][0]), int(health["status"][1])) if "status" in health else (200, 399),
-            float(health.get("timeout", 4)),
-        ),
+        _probe(data["health"]) if data.get("health") else None,
+        _ignore(data.get("ignore") or {}),
     )
     if not rule.http and not rule.tcp:
         raise CompactError(f"{rule.id} has neither http nor tcp")
     return rule
+
+
+def _http(data: dict[str, Any]) -> Http:
+    # A domain that is there twice, in two spellings, would make Envoy refuse all routes.
+    hosts = tuple(dict.fromkeys(str(host).lower() for host in data["hosts"]))
+    paths = tuple(str(path) for path in data.get("paths", ["/*"]))
+    return Http(hosts, paths, _port(data["port"]), _port(data["target"]))
+
+
+def _probe(data: dict[str, Any]) -> Probe:
+    return Probe(
+        str(data["protocol"]),
+        _port(data["port"]),
+        str(data.get("path", "/")),
+        (int(data["status"][0]), int(data["status"][1])) if "status" in data else (200, 399),
+        float(data.get("timeout", 4)),
+        float(data.get("interval", 10)),
+    )
+
+
+def _ignore(data: dict[str, Any]) -> Ignore:
+    return Ignore(
+        tuple(str(path) for path in data.get("paths", [])),
+        tuple(str(agent) for agent in data.get("user_agents", [])),
+        tuple(ip_network(network) for network in data.get("cidrs", [])),
+    )
 
 
 def _state(data: dict[str, Any]) -> CompactState:

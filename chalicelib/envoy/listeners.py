@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import cluster_name
+from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.routes import HOLD_ATTEMPTS
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def access_log(path: Path, rule: str) -> list[dict[str, Any]]:
         "ip": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
         "lp": "%DOWNSTREAM_LOCAL_PORT%",
         "h": "%REQ(:AUTHORITY):100%",
-        "p": "%REQ(:PATH):100%",
+        # Without the query: it may hold secrets, and the path goes into the history of wakes.
+        "p": "%PATH(NQ:PATH):100%",
     }
     return [
         {
@@ -114,6 +116,10 @@ def _http(port: int, address: str, log: Path, rds: Path, periodic: str) -> dict[
                             # The default of 5 minutes would end a hold with 504.
                             "stream_idle_timeout": "0s",
                             "strip_any_host_port": True,
+                            # Without it Envoy believes X-Forwarded-For: a client could choose its own address.
+                            "use_remote_address": True,
+                            "server_header_transformation": "PASS_THROUGH",
+                            "local_reply_config": local_replies(),
                             "upgrade_configs": [{"upgrade_type": "websocket"}],
                             "rds": {
                                 "route_config_name": f"http-{port}",
@@ -130,7 +136,10 @@ def _http(port: int, address: str, log: Path, rds: Path, periodic: str) -> dict[
                             "http_filters": [
                                 {
                                     "name": "envoy.filters.http.router",
-                                    "typed_config": {"@type": f"{_TYPES}.extensions.filters.http.router.v3.Router"},
+                                    "typed_config": {
+                                        "@type": f"{_TYPES}.extensions.filters.http.router.v3.Router",
+                                        "suppress_envoy_headers": True,
+                                    },
                                 }
                             ],
                         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,11 @@ def route_configuration(port: int, rules: Iterable[CompactRule], refused: Collec
 
 
 def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> list[dict[str, Any]]:
-    match = {"prefix": path[:-1]} if path.endswith("*") else {"path": path}
+    match = _match(path)
     metadata = {"filter_metadata": {"autostop": {"rule": rule.id}}}
     target = cluster_name(rule.id, http.target)
-    page = {"match": match, "metadata": metadata, "route": _page(target)}
-    if rule.starting == "page" or not may_start:
-        # The warm-up upstream answers browsers with the page and others with 503, in words.
-        return [page]
+    # Only what is safe to repeat is repeated after a reset: a POST may have been acted upon.
+    page_reads = {"metadata": metadata, "route": _page(target, f"{_SAFE},reset")}
     hold_reads = {
         "match": {**match, "headers": [_READS]},
         "metadata": metadata,
@@ -61,12 +60,49 @@ def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> lis
         "route": _hold(target, _SAFE),
         "request_body_buffer_limit": str(HELD_BODY),
     }
+    ignored = _ignored(rule, path, target)
+    if rule.starting == "page" or not may_start:
+        # The warm-up upstream answers browsers with the page and others with 503, in words.
+        page = {"match": match, "metadata": metadata, "route": _page(target, _SAFE)}
+        return [*ignored, {**page_reads, "match": {**match, "headers": [_READS]}}, page]
     if rule.starting == "hold":
-        return [hold_reads, hold]
-    return [{**page, "match": {**match, "headers": _BROWSER}}, hold_reads, hold]
+        return [*ignored, hold_reads, hold]
+    return [*ignored, {**page_reads, "match": {**match, "headers": _BROWSER}}, hold_reads, hold]
 
 
-def _page(target: str) -> dict[str, Any]:
+def _ignored(rule: CompactRule, path: str, target: str) -> list[dict[str, Any]]:
+    """Routes of what the rule ignores within one of its paths: the target's answer, or 503 at once.
+
+    They carry no rule, so they neither wake nor count. They stand right before the path's own routes: a longer path
+    of another rule on the same host still goes first.
+    """
+    narrowed = (_narrower(path, ignored) for ignored in rule.ignore.paths)
+    matches = [_match(pattern) for pattern in dict.fromkeys(narrowed) if pattern is not None]
+    if rule.ignore.user_agents:
+        agents = "|".join(_glob(agent) for agent in rule.ignore.user_agents)
+        header = {"name": "user-agent", "string_match": {"safe_regex": {"regex": agents}}}
+        matches.append({**_match(path), "headers": [header]})
+    metadata = {"filter_metadata": {"autostop": {"ignored": rule.id}}}
+    return [{"match": match, "metadata": metadata, "route": {"cluster": target, "timeout": "0s"}} for match in matches]
+
+
+def _match(path: str) -> dict[str, Any]:
+    return {"prefix": path[:-1]} if path.endswith("*") else {"path": path}
+
+
+def _narrower(one: str, other: str) -> str | None:
+    """What both patterns match, as a pattern; None where they have nothing in common."""
+    if one == other or (other.endswith("*") and one.startswith(other[:-1])):
+        return one
+    return other if one.endswith("*") and other.startswith(one[:-1]) else None
+
+
+def _glob(pattern: str) -> str:
+    """`*` as RE2 (the whole value must match); everything else stands for itself."""
+    return ".*".join(re.escape(part) for part in pattern.split("*"))
+
+
+def _page(target: str, retry_on: str) -> dict[str, Any]:
     """Twice the target, then the warm-up upstream: the second attempt covers a lost SYN."""
     groups = [(f"g{n}", name) for n, name in enumerate((target, target, WARM_UP))]
     return {
@@ -84,7 +120,7 @@ def _page(target: str) -> dict[str, Any]:
             }
         },
         "retry_policy": {
-            "retry_on": f"{_SAFE},reset",
+            "retry_on": retry_on,
             "num_retries": 2,
             "refresh_cluster_on_retry": True,
             "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.envoy.activity import Activity
+from chalicelib.envoy.compact import Ignore
 
 T0 = 1_795_536_000.0
 
@@ -85,3 +87,44 @@ def test_no_line_ever_raises(raw):
 @given(st.sampled_from(["ty", "r", "id", "t", "rx", "tx", "u", "lp"]), st.none() | st.text() | st.lists(st.integers()))
 def test_any_field_may_be_anything(field, value):
     Activity().feed(json.dumps(json.loads(line("TcpConnectionStart")) | {field: value}).encode())
+
+
+def test_a_held_request_is_held_until_it_has_an_upstream_or_an_end():
+    activity = Activity()
+    activity.feed(line("DownstreamStart"))
+    activity.feed(line("DownstreamPeriodic", at=T0 + 60))
+    assert set(activity.held) == {"s1"}
+    activity.feed(line("DownstreamPeriodic", at=T0 + 120, u=5))
+    assert activity.held == {}
+
+
+def test_a_stream_that_began_before_us_is_used_but_its_past_bytes_are_not_counted_again():
+    activity = Activity()
+    activity.feed(line("TcpPeriodic", u=5, rx=1_000_000, tx=1))
+    minute = only(activity)
+    assert (minute.last_at, minute.bytes_in) == (T0, 0)
+    activity.feed(line("TcpPeriodic", at=T0 + 1, u=5, rx=1_000_010, tx=1))
+    assert only(activity).bytes_in == 10
+
+
+def test_streams_that_nothing_is_heard_of_are_forgotten():
+    activity = Activity()
+    activity.feed(line("TcpConnectionStart"))
+    activity.feed(line("TcpConnectionStart", "s2", at=T0 + 100))
+    assert activity.forget_silent(T0 + 50) == 1
+    assert set(activity.held) == {"s2"}
+
+
+def test_records_of_ignored_clients_are_dropped_even_in_the_middle_of_a_stream():
+    ignored = {}
+    activity = Activity(ignored)
+    activity.feed(line("TcpConnectionStart"))
+    ignored["ru_1"] = Ignore(networks=(ip_network("203.0.113.0/24"),))
+    activity.feed(line("TcpPeriodic", u=5, rx=10))
+    assert activity.held == {}
+    assert activity.take() == {}
+
+
+def test_what_is_told_of_a_client_fits_into_a_wake():
+    started = Activity().feed(line("DownstreamStart", ip="x" * 999, h="h" * 999, p="p" * 9999, lp=99999))
+    assert (len(started.source), len(started.host), len(started.path), started.port) == (64, 255, 255, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
-from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters
-from chalicelib.envoy.compact import CompactError, CompactRule, Http, Tcp, parse_rules, parse_states
+from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters, warm_up_cluster
+from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Tcp, parse_rules, parse_states
+from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.listeners import listeners
 from chalicelib.envoy.routes import route_configuration
 from tests.builders import make_spec, ssh_rule
@@ -34,8 +36,22 @@ def test_what_the_control_plane_writes_the_proxy_understands():
     assert parsed[0].probe.port == 22
 
 
+TCP = [{"listen": 1, "target": 1}]
+
+
 @pytest.mark.parametrize(
-    "items", [None, [1], [{}], [{"id": "x", "targets": []}], [{"id": "x", "targets": 3, "tcp": 1}]]
+    "items",
+    [
+        None,
+        [1],
+        [{}],
+        [{"id": "x", "targets": []}],
+        [{"id": "x", "targets": 3, "tcp": 1}],
+        [{"id": "x", "targets": ["db.example.com"], "tcp": TCP}],
+        [{"id": "x", "targets": [], "tcp": TCP, "ignore": {"cidrs": ["10.0.0.1/8"]}}],
+        [{"id": "x", "targets": [], "tcp": TCP, "ignore": []}, 1],
+        [{"id": "x", "targets": [], "tcp": TCP, "health": {"protocol": "tcp", "port": 0}}],
+    ],
 )
 def test_what_the_protocol_does_not_know_is_refused_whole(items):
     with pytest.raises(CompactError):
@@ -108,9 +124,11 @@ def test_browsers_get_the_page_after_two_tries_and_everyone_else_is_held():
 
 
 def test_what_may_not_start_holds_no_request():
-    (only,) = route_configuration(80, [SITE], {"ru_1"})["virtual_hosts"][0]["routes"]
-    assert page_groups(only)[-1] == WARM_UP
-    assert "headers" not in only["match"]
+    reads, others = route_configuration(80, [SITE], {"ru_1"})["virtual_hosts"][0]["routes"]
+    assert page_groups(reads)[-1] == page_groups(others)[-1] == WARM_UP
+    assert "headers" not in others["match"]
+    # What runs all the same gets its POST once: it may have acted upon it before it reset the connection.
+    assert "reset" not in others["route"]["retry_policy"]["retry_on"].split(",")
 
 
 def test_domains_are_unique_and_longer_paths_come_first():
@@ -118,3 +136,111 @@ def test_domains_are_unique_and_longer_paths_come_first():
     (host,) = route_configuration(80, [SITE, api])["virtual_hosts"]
     prefixes = [route["match"]["prefix"] for route in host["routes"]]
     assert prefixes == ["/api/"] * 3 + ["/"] * 3
+
+
+def test_a_host_in_two_spellings_is_one_domain():
+    twice = parse_rules([{"id": "ru_1", "targets": [], "http": [{"hosts": ["A.b", "a.B"], "port": 80, "target": 80}]}])
+    assert [host["domains"] for host in route_configuration(80, twice)["virtual_hosts"]] == [["a.b"]]
+
+
+def test_the_agent_is_told_rule_and_client_by_envoy_and_no_secrets():
+    (options,) = warm_up_cluster("/x")["typed_extension_protocol_options"].values()
+    mutation, codec = options["http_filters"]
+    mutations = mutation["typed_config"]["mutations"]["request_mutations"]
+    appended = [m["append"] for m in mutations if "append" in m]
+    assert {a["header"]["key"]: a["header"]["value"] for a in appended} == {
+        "x-autostop-rule": "%METADATA(ROUTE:autostop:rule)%",
+        "x-autostop-source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    }
+    assert {a["append_action"] for a in appended} == {"OVERWRITE_IF_EXISTS_OR_ADD"}
+    assert {m["remove"] for m in mutations if "remove" in m} >= {"cookie", "authorization"}
+    assert codec["name"] == "envoy.filters.http.upstream_codec"
+
+
+def manager_of(*rules: CompactRule) -> dict:
+    (listener,) = listeners(rules, "127.0.0.1", Path("/x/log"), Path("/x/rds"))
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def test_a_client_cannot_choose_its_own_address():
+    assert manager_of(SITE)["use_remote_address"] is True
+
+
+def test_the_log_has_paths_without_their_queries():
+    (log,) = manager_of(SITE)["access_log"]
+    assert log["typed_config"]["log_format"]["json_format"]["p"].startswith("%PATH(NQ")
+
+
+def test_browsers_never_meet_an_error_of_envoy_itself():
+    (mapper,) = manager_of(SITE)["local_reply_config"]["mappers"]
+    assert local_replies() == {"mappers": [mapper]}
+    status, accept = mapper["filter"]["and_filter"]["filters"]
+    assert status["status_code_filter"]["comparison"]["value"]["default_value"] == 500
+    assert accept["header_filter"]["header"]["string_match"] == {"contains": "text/html"}
+    assert mapper["status_code"] == 503
+    page = mapper["body_format_override"]["text_format_source"]["inline_string"]
+    assert 'http-equiv="refresh"' in page
+    assert "%" not in page  # Envoy would read it as a command
+
+
+def ignoring(*paths: str, agents: tuple[str, ...] = (), places: tuple[str, ...] = ("/*",)) -> CompactRule:
+    http = (Http(("a.example.com",), places, 80, 8080),)
+    return CompactRule("ru_1", ("10.0.0.5",), http, ignore=Ignore(paths, agents))
+
+
+def ignored_matches(rule: CompactRule) -> list[dict]:
+    routes = route_configuration(80, [rule])["virtual_hosts"][0]["routes"]
+    return [route["match"] for route in routes if route["metadata"]["filter_metadata"]["autostop"].get("ignored")]
+
+
+def test_ignored_requests_go_to_the_target_or_fail_at_once_and_name_no_rule():
+    route = route_configuration(80, [ignoring("/healthz")])["virtual_hosts"][0]["routes"][0]
+    assert route["route"] == {"cluster": "t-ru_1-8080", "timeout": "0s"}
+    assert route["metadata"]["filter_metadata"]["autostop"] == {"ignored": "ru_1"}
+    assert route["match"] == {"path": "/healthz"}
+
+
+@pytest.mark.parametrize(
+    ("place", "ignored", "matches"),
+    [
+        ("/*", "/healthz", [{"path": "/healthz"}]),
+        ("/*", "/probe/*", [{"prefix": "/probe/"}]),
+        ("/api/*", "/healthz", []),
+        ("/api/*", "/*", [{"prefix": "/api/"}]),
+        ("/api/*", "/api/*", [{"prefix": "/api/"}]),
+        ("/healthz", "/health*", [{"path": "/healthz"}]),
+        ("/a", "/a/b", []),
+    ],
+)
+def test_a_path_is_ignored_only_where_it_is_the_rules_own(place, ignored, matches):
+    assert ignored_matches(ignoring(ignored, places=(place,))) == matches
+
+
+def test_ignored_user_agents_are_globs_and_everything_else_in_them_is_literal():
+    (match,) = ignored_matches(ignoring(agents=("kube-probe/*", "a.b (x)", "*bot*")))
+    (header,) = match["headers"]
+    regex = header["string_match"]["safe_regex"]["regex"]
+    for agent in ("kube-probe/1.29", "a.b (x)", "Googlebot/2"):
+        assert re.fullmatch(regex, agent)
+    for agent in ("kube-probe", "aXb (x)", "a.b (x)y", "curl"):
+        assert not re.fullmatch(regex, agent)
+
+
+def test_a_longer_path_of_another_rule_goes_before_what_a_rule_ignores():
+    api = CompactRule("ru_3", ("10.0.0.7",), http=(Http(("a.example.com",), ("/api/*",), 80, 80),))
+    (host,) = route_configuration(80, [ignoring("/api/health"), api])["virtual_hosts"]
+    first_of = {}
+    for position, route in enumerate(host["routes"]):
+        first_of.setdefault(str(route["metadata"]["filter_metadata"]["autostop"]), position)
+    assert first_of["{'rule': 'ru_3'}"] < first_of["{'ignored': 'ru_1'}"] < first_of["{'rule': 'ru_1'}"]
+
+
+@pytest.mark.parametrize(
+    ("client", "ignored"),
+    [("10.9.0.1", True), ("10.10.0.1", False), ("2001:db8::1", True), ("::1", False), ("-", False), (None, False)],
+)
+def test_ignored_networks(client, ignored):
+    (rule,) = parse_rules(
+        [{"id": "ru_1", "targets": [], "tcp": TCP, "ignore": {"cidrs": ["10.9.0.0/16", "2001:db8::/32"]}}]
+    )
+    assert rule.ignore.client(client) is ignored

@@ -6,19 +6,13 @@ import json
 from datetime import timedelta
 
 from chalicelib.adapters.memory.clock import START
-from chalicelib.agent.settings import Settings
-from chalicelib.agent.shipper import Spool
-from chalicelib.agent.tailer import Tailer
+from chalicelib.agent import spool as spools
+from chalicelib.agent.spool import Spool
 from chalicelib.domain.loglines import HeartbeatLine, SummaryLine, parse_line
 from chalicelib.envoy.activity import Minute
+from tests.unit.envoy.fakes import settings
 
 SECOND = timedelta(seconds=1)
-
-
-def settings(tmp_path) -> Settings:
-    return Settings(
-        "http://x", "lb_1", "i-1", tmp_path / "key", "us-east-1", "/g", tmp_path / "run", tmp_path / "state"
-    )
 
 
 def beat(sequence) -> dict:
@@ -47,13 +41,19 @@ def test_after_a_kill_it_goes_on_where_it_was(tmp_path):
     assert beat(third)["observed_from"].startswith("2026-01-05T08:00:01")
 
 
-def test_what_is_asked_for_again_is_sent_again_and_what_is_gone_is_said(tmp_path):
+def test_what_is_asked_for_again_is_sent_again(tmp_path):
     spool = Spool(settings(tmp_path))
     for n in range(5):
         spool.mark_sent(spool.add({}, START + n * SECOND, "", (1, n), hole=False))
     assert spool.send_again(START + 2 * SECOND)
     assert [sequence.through for sequence in spool.unsent()] == [START + 3 * SECOND, START + 4 * SECOND]
-    assert not spool.send_again(START - timedelta(days=1))
+
+
+def test_what_is_asked_for_and_gone_is_said(tmp_path):
+    spool = Spool(settings(tmp_path))
+    for n in range(5):
+        spool.add({}, START + n * timedelta(minutes=40), "", (1, n), hole=False)
+    assert not spool.send_again(START)
 
 
 def test_sequences_are_forgotten_after_an_hour(tmp_path):
@@ -64,20 +64,62 @@ def test_sequences_are_forgotten_after_an_hour(tmp_path):
     assert len(list((tmp_path / "state" / "spool").glob("*.json"))) == len(spool.sequences)
 
 
-def test_the_tailer_reads_whole_lines_and_goes_on_from_a_checkpoint(tmp_path):
-    log = tmp_path / "access.log"
-    log.write_bytes(b"one\ntw")
-    tailer = Tailer(log, (log.stat().st_ino, 0))
-    assert list(tailer.lines()) == [b"one"]
-    with log.open("ab") as file:
-        file.write(b"o\nthree\n")
-    assert list(tailer.lines()) == [b"two", b"three"]
-    again = Tailer(log, (log.stat().st_ino, 4))
-    assert again.continued
-    assert list(again.lines()) == [b"two", b"three"]
+def fill(spool: Spool, count: int, start: int = 0) -> None:
+    for n in range(start, start + count):
+        spool.add({}, START + n * SECOND, "", (1, n), hole=False)
 
 
-def test_a_log_that_was_replaced_meanwhile_is_a_hole(tmp_path):
-    log = tmp_path / "access.log"
-    log.write_bytes(b"new\n")
-    assert not Tailer(log, (log.stat().st_ino + 1, 400)).continued
+def test_a_sequence_that_was_lost_on_disk_is_a_hole_to_be_told(tmp_path):
+    spool = Spool(settings(tmp_path))
+    fill(spool, 5)
+    spool._path(spool.sequences[2].seq).write_text("")
+    again = Spool(settings(tmp_path))
+    assert len(again.sequences) == 4
+    assert not again.send_again(START)
+    assert again.send_again(START + 2 * SECOND)
+    assert len(list((tmp_path / "state" / "spool").glob("*"))) == 4
+
+
+def test_a_hole_that_was_told_is_none_to_be_told_again(tmp_path):
+    spool = Spool(settings(tmp_path))
+    fill(spool, 2)
+    spool.add({}, START + 60 * SECOND, "", (1, 9), hole=True)
+    assert spool.send_again(START)
+
+
+def test_a_full_disk_loses_nothing_while_we_live_and_is_made_up_for_when_there_is_room(tmp_path, monkeypatch):
+    disk = FullDisk()
+    monkeypatch.setattr(spools, "atomic_write", disk.write)
+    spool = Spool(settings(tmp_path))
+    fill(spool, 2)
+    disk.full = True
+    spool.mark_sent(spool.sequences[0])
+    fill(spool, 3, start=2)
+    assert len(spool.unsent()) == 4
+    # A kill now goes on from the last checkpoint that is on disk.
+    assert Spool(settings(tmp_path)).position == (1, 1)
+    disk.full = False
+    fill(spool, 1, start=5)
+    again = Spool(settings(tmp_path))
+    assert again.position == (1, 5)
+    assert [s.seq for s in again.sequences] == [s.seq for s in spool.sequences]
+
+
+class FullDisk:
+    """Writes until it is full."""
+
+    def __init__(self) -> None:
+        self.full = False
+
+    def write(self, path, text) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        path.write_text(text)
+
+
+def test_what_is_kept_in_memory_is_bounded_and_the_checkpoint_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(spools, "MOST_BYTES", 1000)
+    spool = Spool(settings(tmp_path))
+    fill(spool, 50)
+    assert sum(sequence.size for sequence in spool.sequences) < 1300
+    assert spool.position == (1, 49)

@@ -1,7 +1,8 @@
-"""Activity to CloudWatch Logs: numbered heartbeats over contiguous time, at least once, with a spool on disk.
+"""Numbered heartbeats over contiguous time, kept for an hour in memory and on disk.
 
-A sequence is on disk before it is sent, and stays for an hour, so that a kill -9 loses nothing and the control plane
-can ask for it again.
+A sequence is on disk before it is sent, so that a kill -9 loses nothing and the control plane can ask for it again.
+Where the disk is full it is sent all the same, and written as soon as there is room: until then a kill costs a replay
+of the access log from the last checkpoint, or a hole that is told.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import __version__
 from chalicelib.agent.xds import atomic_write
@@ -25,38 +26,43 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(hours=1)
-MOST_UNSENT = 10_000
-
-
-class LogSink(Protocol):
-    """Where lines go. `put` blocks and raises OSError when they did not arrive."""
-
-    def put(self, lines: list[str], at: datetime) -> None:
-        """Send the lines of one sequence, in order, in one call."""
-        ...
+MOST_BYTES = 64 * 1024 * 1024
+"""Of all lines in memory. An hour of a busy proxy is a tenth of it; older sequences go first, and that is logged."""
 
 
 @dataclass(slots=True)
 class Sequence:
-    """One heartbeat and its summaries."""
+    """One heartbeat and its summaries. `hole`: the time before `start` cannot be proved."""
 
     seq: int
     start: datetime
     through: datetime
     lines: list[str]
+    position: tuple[int, int]
+    hole: bool = False
     sent: bool = False
+    on_disk: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of its lines."""
+        return sum(map(len, self.lines))
 
 
 class Spool:
-    """The sequences of the last hour, in memory and on disk, and the checkpoint of the access log."""
+    """The sequences of the last hour, and the checkpoint of the access log."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._dir = settings.state_dir / "spool"
         self._dir.mkdir(parents=True, exist_ok=True)
         self.sequences: list[Sequence] = []
-        self.position: tuple[int, int] | None = None
         self._load()
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """Up to where the access log is in the spool; None where nothing is."""
+        return self.sequences[-1].position if self.sequences else None
 
     def add(
         self,
@@ -67,8 +73,9 @@ class Spool:
         *,
         hole: bool,
     ) -> Sequence:
-        """Make the next sequence, on disk before anything else happens with it."""
+        """Make the next sequence, on disk before anything else happens with it. A full disk is logged, not raised."""
         last = self.sequences[-1] if self.sequences else None
+        hole = hole or last is None
         start = last.through if last and not hole else through - timedelta(milliseconds=1)
         seq = last.seq + 1 if last else int(through.timestamp())
         base = {"autostop": 1, "proxy": self._settings.load_balancer_id, "member": self._settings.member, "seq": seq}
@@ -80,90 +87,91 @@ class Spool:
             "config": config,
             "agent": __version__,
         }
-        if hole or last is None:
+        if hole:
             beat["hole"] = True
-        sequence = Sequence(seq, start, through, [*lines, json.dumps(beat)])
+        sequence = Sequence(seq, start, through, [*lines, json.dumps(beat)], position, hole)
         self.sequences.append(sequence)
-        self.position = position
-        self._write(sequence)
+        for waiting in self.sequences:
+            if not waiting.on_disk and not self._write(waiting):
+                break
         self._forget(through)
         return sequence
 
     def mark_sent(self, sequence: Sequence) -> None:
         """It has arrived."""
         sequence.sent = True
-        self._write(sequence)
+        if sequence in self.sequences:
+            self._write(sequence)
 
     def unsent(self) -> list[Sequence]:
         """What has not arrived, oldest first."""
         return [sequence for sequence in self.sequences if not sequence.sent]
 
     def send_again(self, start: datetime) -> bool:
-        """Everything after `start` is to be sent again; False if not all of it is here any more."""
+        """Everything after `start` is to be sent again; False if that would leave a hole that is not told."""
         found = [sequence for sequence in self.sequences if sequence.through > start]
+        known = start
+        whole = bool(found)
         for sequence in found:
             sequence.sent = False
-        return bool(found) and found[0].start <= start
+            whole = whole and (sequence.hole or sequence.start <= known)
+            known = sequence.through
+        return whole
 
-    def _write(self, sequence: Sequence) -> None:
+    def _write(self, sequence: Sequence) -> bool:
         content = {
             "start": _stamp(sequence.start),
             "through": _stamp(sequence.through),
             "sent": sequence.sent,
-            "position": self.position,
+            "hole": sequence.hole,
+            "position": sequence.position,
             "lines": sequence.lines,
         }
-        atomic_write(self._path(sequence.seq), json.dumps(content))
+        try:
+            atomic_write(self._path(sequence.seq), json.dumps(content))
+        except OSError:
+            log.exception("sequence %d is only in memory: the spool cannot be written", sequence.seq)
+            return False
+        sequence.on_disk = True
+        return True
 
     def _forget(self, now: datetime) -> None:
-        too_many = len(self.sequences) - MOST_UNSENT
-        old = [s for n, s in enumerate(self.sequences[:-1]) if s.through < now - KEPT or n < too_many]
-        for sequence in old:
-            self._path(sequence.seq).unlink(missing_ok=True)
-        self.sequences = [s for s in self.sequences if s not in old]
+        """The newest one always stays: it has the checkpoint, and the next one begins where it ends."""
+        size = sum(sequence.size for sequence in self.sequences)
+        kept: list[Sequence] = []
+        for sequence in self.sequences[:-1]:
+            if sequence.through >= now - KEPT and size <= MOST_BYTES:
+                kept.append(sequence)
+                continue
+            size -= sequence.size
+            if not sequence.sent:
+                log.error("sequence %d was never sent and is given up: its time is a hole", sequence.seq)
+            self._remove(sequence.seq)
+        self.sequences = [*kept, self.sequences[-1]]
 
     def _load(self) -> None:
         for path in sorted(self._dir.glob("[0-9]*.json"), key=lambda p: int(p.stem)):
             try:
                 data = json.loads(path.read_text())
                 start, through = (datetime.fromisoformat(data[name]) for name in ("start", "through"))
-                self.sequences.append(Sequence(int(path.stem), start, through, data["lines"], data["sent"]))
-                self.position = tuple(data["position"])
+                inode, offset = data["position"]
+                position = (int(inode), int(offset))
+                lines = [str(line) for line in data["lines"]]
+                sequence = Sequence(int(path.stem), start, through, lines, position, on_disk=True)
+                sequence.hole, sequence.sent = data["hole"] is True, data["sent"] is True
+                self.sequences.append(sequence)
             except (ValueError, KeyError, TypeError) as error:
                 log.warning("a spooled sequence was unreadable and is left out: %s: %s", path, error)
+                self._remove(int(path.stem))
+
+    def _remove(self, seq: int) -> None:
+        try:
+            self._path(seq).unlink(missing_ok=True)
+        except OSError:
+            log.exception("sequence %d cannot be removed from the spool", seq)
 
     def _path(self, seq: int) -> Path:
         return self._dir / f"{seq}.json"
-
-
-class CloudWatchSink:
-    """CloudWatch Logs with the VM's own role."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._client: Any = None
-
-    def put(self, lines: list[str], at: datetime) -> None:
-        import boto3  # noqa: PLC0415  (costs 0.2 s: not before the first heartbeat)
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-        group = self._settings.log_group
-        stream = f"{self._settings.load_balancer_id}/{self._settings.member}"
-        stamp = int(at.timestamp() * 1000)
-        try:
-            if self._client is None:
-                client = boto3.client("logs", region_name=self._settings.region)
-                try:
-                    client.create_log_stream(logGroupName=group, logStreamName=stream)
-                except client.exceptions.ResourceAlreadyExistsException:
-                    log.info("the log stream is there already")
-                self._client = client
-            # 10,000 events and 1 MB a call: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference
-            for start in range(0, len(lines), 3000):
-                events = [{"timestamp": stamp, "message": line} for line in lines[start : start + 3000]]
-                self._client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
-        except (BotoCoreError, ClientError) as error:
-            raise OSError(str(error)) from error
 
 
 def _summary(rule: str, minute: str, counted: Minute) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""The configuration: polled, kept for bad times, rendered for Envoy, and followed until Envoy has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.agent.control_plane import Unreachable
+from chalicelib.agent.verifier import Outcome
+from chalicelib.agent.xds import atomic_write
+from chalicelib.envoy.compact import CompactConfig, CompactError, parse_rules, parse_states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from chalicelib.agent.beliefs import Beliefs
+    from chalicelib.agent.clock import Clock
+    from chalicelib.agent.control_plane import ControlPlane
+    from chalicelib.agent.verifier import Verifier
+    from chalicelib.agent.xds import XdsFiles
+
+log = logging.getLogger(__name__)
+
+SAVE_AGAIN = 30.0
+
+
+class Configuration:
+    """Two jobs that run beside each other: `poll` adopts, `apply` writes what is adopted and what time makes of it.
+
+    `changed` is set when there is something to apply. `send_again` is told from when on heartbeats are missed.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        plane: ControlPlane,
+        beliefs: Beliefs,
+        files: XdsFiles,
+        verifier: Verifier,
+        clock: Clock,
+        send_again: Callable[[str], None],
+    ) -> None:
+        self._last_good = state_dir / "config.json"
+        self._plane = plane
+        self._beliefs = beliefs
+        self._files = files
+        self._verifier = verifier
+        self._clock = clock
+        self._send_again = send_again
+        self._raw: dict[str, Any] = {"rules": [], "states": []}
+        self._saved = self._raw
+        self._save_at = 0.0
+        self._refused: str | None = None
+        self._in_force: tuple[str | None, Collection[str], Collection[str]] | None = None
+        self.changed = asyncio.Event()
+
+    def load_last_good(self) -> None:
+        """Serve what was served before we were started, until the control plane answers."""
+        try:
+            raw = json.loads(self._last_good.read_text())
+            config = CompactConfig(parse_rules(raw["rules"]), parse_states(raw["states"]))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("the last good configuration is unreadable: %s", error)
+            return
+        self._raw = self._saved = raw
+        self._beliefs.adopt(config, None, self._clock.now())
+        self.changed.set()
+
+    async def poll(self) -> None:
+        """Ask whether anything changed, and adopt it. One that we do not understand is refused whole."""
+        try:
+            answer = await self._plane.poll(self._beliefs.etag)
+        except Unreachable as error:
+            log.warning("the control plane does not answer; running on the last configuration: %s", error)
+            return
+        if answer is None:
+            return
+        etag, body = answer
+        if etag != self._beliefs.etag:
+            self._adopt(etag, body)
+        resend_from = body.get("resend_from")
+        if isinstance(resend_from, str):
+            self._send_again(resend_from)
+
+    def _adopt(self, etag: str, body: dict[str, Any]) -> None:
+        raw = {part: (body[part]["items"] if body.get(part) else self._raw[part]) for part in ("rules", "states")}
+        try:
+            config = CompactConfig(parse_rules(raw["rules"]), parse_states(raw["states"]))
+        except CompactError as error:
+            if etag != self._refused:
+                self._refused = etag
+                log.error("configuration %s is refused and the last good one kept: %s", etag, error)  # noqa: TRY400
+                self._verifier.tell(Outcome(etag.strip('"'), self._clock.now(), (str(error)[:1000],)))
+            return
+        self._raw, self._refused = raw, None
+        self._beliefs.adopt(config, etag, self._clock.now())
+        self.changed.set()
+
+    async def apply(self) -> None:
+        """Write Envoy's files if the configuration, the drained or the absent rules are others than they were."""
+        beliefs, raw = self._beliefs, self._raw
+        config, etag = beliefs.config, beliefs.etag
+        wanted = (etag, config.drained(self._clock.now()), beliefs.absent())
+        again = self._verifier.write_again()
+        if wanted != self._in_force or again:
+            before = await self._verifier.before()
+            versions = await asyncio.to_thread(self._files.write, config, wanted[1], wanted[2], again=again)
+            self._in_force = wanted
+            self._verifier.expect((etag or "").strip('"'), versions, before)
+        if raw is not self._saved and self._clock.monotonic() >= self._save_at:
+            await self._save(raw)
+
+    async def _save(self, raw: dict[str, Any]) -> None:
+        """Only what could be rendered is kept for the next start; a full disk must not keep it from being served."""
+        self._save_at = self._clock.monotonic() + SAVE_AGAIN
+        try:
+            await asyncio.to_thread(self._last_good.parent.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(atomic_write, self._last_good, json.dumps(raw))
+            self._saved, self._save_at = raw, 0.0
+        except OSError:
+            log.exception("the configuration could not be kept for the next start")

@@ -1,0 +1,125 @@
+"""Following what Envoy writes: who came is woken for, who still waits is woken for again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.agent.envoy_admin import EnvoySilentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.agent.beliefs import Beliefs
+    from chalicelib.agent.clock import Clock
+    from chalicelib.agent.envoy_admin import EnvoyAdmin
+    from chalicelib.agent.tailer import Tailer
+    from chalicelib.envoy.activity import Activity, Minute, Started
+
+log = logging.getLogger(__name__)
+
+HELD_AFTER = 2.0
+LARGEST_LOG = 16 * 1024 * 1024
+STALE = 10.0
+"""A start record that is read so late wakes nobody: who still waits is among the held, everybody else has gone."""
+
+LINES_A_TURN = 2000
+"""After so many lines the others have their turn: 15 ms."""
+
+ROTATE_AGAIN = 1.0
+
+SILENT_PERIODS = 3
+SLACK = 15.0
+
+
+class Follower:
+    """One reader of the log, whoever asks for it to be read: the loop that follows, or a heartbeat.
+
+    `periodic` is how often, in seconds, Envoy tells of each stream.
+    """
+
+    def __init__(
+        self,
+        tailer: Tailer,
+        activity: Activity,
+        beliefs: Beliefs,
+        admin: EnvoyAdmin,
+        clock: Clock,
+        wake: Callable[[str, dict[str, Any]], None],
+        periodic: float,
+    ) -> None:
+        self._tailer = tailer
+        self._activity = activity
+        self._beliefs = beliefs
+        self._admin = admin
+        self._clock = clock
+        self._wake = wake
+        self._silent_after = SILENT_PERIODS * periodic + SLACK
+        self._reading = asyncio.Lock()
+        self._rotate_at = 0.0
+        self.continued = tailer.continued
+
+    async def follow(self) -> None:
+        """Read everything that is there now."""
+        async with self._reading:
+            await self._read()
+            if self._tailer.size > LARGEST_LOG and self._clock.monotonic() >= self._rotate_at:
+                await self._rotate()
+
+    async def checkpoint(self) -> tuple[tuple[int, int], dict[tuple[str, str], Minute]]:
+        """Read everything that is there now; answers up to where, and what changed since the last checkpoint."""
+        async with self._reading:
+            await self._read()
+            if self._activity.malformed:
+                log.error("%d lines of the access log are not understood and left out", self._activity.malformed)
+                self._activity.malformed = 0
+            return self._tailer.position, self._activity.take()
+
+    async def remind(self) -> None:
+        """Wake again for whoever is still held."""
+        if self._reading.locked():
+            return  # there is more to read: who seems to be held may not be
+        now = self._clock.now()
+        # Streams of an Envoy that was killed have no end: they must not wake for ever.
+        self._activity.forget_silent(now.timestamp() - self._silent_after)
+        waiting: dict[tuple[str, bool], Started] = {}
+        for started in self._activity.held.values():
+            if now.timestamp() - started.at >= HELD_AFTER:
+                waiting.setdefault((started.rule, started.tcp), started)
+        for (rule, tcp), started in waiting.items():
+            if tcp or not self._beliefs.known_up(rule, now):
+                self._wake(rule, _cause(started, "held"))
+            else:
+                # A target that takes long, or one that we wrongly believe to be up.
+                self._beliefs.doubt(rule)
+
+    async def _read(self) -> None:
+        for number, line in enumerate(self._tailer.lines(), 1):
+            started = self._activity.feed(line)
+            if started is not None:
+                self._came(started)
+            if number % LINES_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _came(self, started: Started) -> None:
+        now = self._clock.now()
+        if self._beliefs.known_up(started.rule, now):
+            if not started.tcp:
+                self._activity.used(started.rule, started.at)
+        elif now.timestamp() - started.at < STALE:
+            self._wake(started.rule, _cause(started, "tcp" if started.tcp else "http"))
+
+    async def _rotate(self) -> None:
+        """Rename; the tailer reads the old one out and turns to the new one by itself."""
+        self._rotate_at = self._clock.monotonic() + ROTATE_AGAIN
+        self._tailer.set_aside()
+        try:
+            await self._admin.reopen_logs()
+        except EnvoySilentError as error:
+            log.warning("the access log is to be rotated, and is tried again: %s", error)
+
+
+def _cause(started: Started, kind: str) -> dict[str, Any]:
+    cause = {"kind": kind, "source": started.source, "port": started.port}
+    return cause | {"host": started.host, "path": started.path}

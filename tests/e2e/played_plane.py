@@ -1,0 +1,125 @@
+"""The control plane and CloudWatch Logs, played by the test."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from tests.e2e.tools import KEY, free_port
+
+if TYPE_CHECKING:
+    from tests.e2e.tools import Loop
+
+
+class ControlPlane:
+    """Configuration with ETags, reports, wakes; and CloudWatch Logs beside it. Both can be away."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.port, self.logs_port = free_port("127.0.0.1"), free_port("127.0.0.1")
+        self.rules: dict[str, dict[str, Any]] = {}
+        self.states: dict[str, dict[str, Any]] = {}
+        self.versions = {"rules": 1, "states": 1}
+        self.resend_from: str | None = None
+        self.reports: list[dict[str, Any]] = []
+        self.wakes: list[tuple[str, dict[str, Any]]] = []
+        self.lines: list[dict[str, Any]] = []
+        self._runner: web.AppRunner | None = None
+        self._logs: web.AppRunner | None = None
+
+    @property
+    def etag(self) -> str:
+        return f"r{self.versions['rules']}.s{self.versions['states']}"
+
+    def publish(self, *rules: dict[str, Any], states: tuple[dict[str, Any], ...] = ()) -> str:
+        """Add or replace; answers the name of the configuration."""
+        if rules:
+            self.rules |= {rule["id"]: rule for rule in rules}
+            self.versions["rules"] += 1
+        if states:
+            self.states |= {state["rule"]: state for state in states}
+            self.versions["states"] += 1
+        return self.etag
+
+    def withdraw(self, rule_id: str) -> str:
+        self.rules.pop(rule_id)
+        self.versions["rules"] += 1
+        return self.etag
+
+    def applied(self, etag: str) -> bool:
+        return any(report["config"] == etag and "applied" in report for report in list(self.reports))
+
+    def woken(self, rule_id: str) -> list[dict[str, Any]]:
+        return [cause for id_, cause in list(self.wakes) if id_ == rule_id]
+
+    def beats(self) -> list[dict[str, Any]]:
+        return [line for line in list(self.lines) if "observed_through" in line]
+
+    def summaries(self, rule_id: str) -> list[dict[str, Any]]:
+        return [line for line in list(self.lines) if line.get("rule") == rule_id]
+
+    def come(self) -> None:
+        self._runner = self._loop.run(self._serve(self.port, self._routes()))
+
+    def come_logs(self) -> None:
+        self._logs = self._loop.run(self._serve(self.logs_port, [web.post("/", self._put)]))
+
+    def go(self) -> None:
+        if self._runner is not None:
+            self._loop.run(self._runner.cleanup())
+        self._runner = None
+
+    def go_logs(self) -> None:
+        if self._logs is not None:
+            self._loop.run(self._logs.cleanup())
+        self._logs = None
+
+    def _routes(self) -> list[web.RouteDef]:
+        base = "/load-balancers/lb_test"
+        return [
+            web.get(f"{base}/config", self._config),
+            web.post(f"{base}/warm-up", self._warm_up),
+            web.post(f"{base}/report", self._report),
+        ]
+
+    async def _serve(self, port: int, routes: list[web.RouteDef]) -> web.AppRunner:
+        app = web.Application(client_max_size=1 << 26)
+        app.add_routes(routes)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        return runner
+
+    async def _config(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == f"Bearer {KEY}"
+        known = request.headers.get("If-None-Match", "").strip('"')
+        if known == self.etag and self.resend_from is None:
+            return web.Response(status=304)
+        rules, states = f"r{self.versions['rules']}", f"s{self.versions['states']}"
+        body = {
+            "load_balancer_id": "lb_test",
+            "rules": None if known.startswith(f"{rules}.") else {"etag": rules, "items": list(self.rules.values())},
+            "states": None if known.endswith(f".{states}") else {"etag": states, "items": list(self.states.values())},
+            "resend_from": self.resend_from,
+        }
+        return web.json_response(body, headers={"ETag": f'"{self.etag}"'})
+
+    async def _warm_up(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.wakes += [(id_, body["cause"]) for id_ in body["rule_ids"]]
+        answers = [{"id": id_, "state": "starting", "phase": "starting", "startable": True} for id_ in body["rule_ids"]]
+        return web.json_response({"rules": answers}, status=202)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        self.reports.append(await request.json())
+        return web.Response(status=204)
+
+    async def _put(self, request: web.Request) -> web.Response:
+        """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html."""
+        if request.headers["X-Amz-Target"].endswith(".PutLogEvents"):
+            body = json.loads(await request.read())
+            assert body["logStreamName"] == "lb_test/i-proxy"
+            self.lines += [json.loads(event["message"]) for event in body["logEvents"]]
+        return web.Response(text="{}", content_type="application/x-amz-json-1.1")

@@ -1,0 +1,140 @@
+"""Stand-ins for the world of the agent: a clock that is moved by hand, a control plane, an Envoy, targets, a sink."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chalicelib.agent.beliefs import Beliefs
+from chalicelib.agent.control_plane import Unreachable
+from chalicelib.agent.envoy_admin import EnvoySilentError, Update
+from chalicelib.agent.settings import Settings
+from chalicelib.envoy.compact import CompactConfig, parse_rules, parse_states
+
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+class HandClock:
+    """Both clocks move together, and only when told."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.elapsed
+
+    def pass_time(self, seconds: float) -> None:
+        self.elapsed += seconds
+
+
+class FakePlane:
+    """A control plane that can be away, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.etag = '"r1.s1"'
+        self.config: dict[str, Any] = {"rules": {"items": []}, "states": {"items": []}, "resend_from": None}
+        self.reports: list[dict[str, Any]] = []
+        self.reported = asyncio.Event()
+        self.woken: list[tuple[str, dict[str, Any]]] = []
+        self.answer: dict[str, Any] = {"state": "starting", "phase": "asked to start", "startable": True}
+
+    def publish(self, etag: str, rules: list[dict[str, Any]], states: list[dict[str, Any]] | None = None) -> None:
+        self.etag = etag
+        self.config = {"rules": {"items": rules}, "states": {"items": states or []}, "resend_from": None}
+
+    async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
+        self._there()
+        return None if etag == self.etag else (self.etag, self.config)
+
+    async def warm_up(self, rule_ids: list[str], cause: dict[str, Any]) -> list[dict[str, Any]]:
+        self.woken += [(id_, cause) for id_ in rule_ids]
+        self._there()
+        return [{"id": id_, **self.answer} for id_ in rule_ids]
+
+    async def report(self, report: dict[str, Any]) -> None:
+        self._there()
+        self.reports.append(report)
+        self.reported.set()
+
+    def _there(self) -> None:
+        if self.away:
+            raise Unreachable("away")
+
+
+class FakeEnvoy:
+    """An Envoy that takes what it is told it has, refuses kinds on order, and can be gone."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.has: dict[str, str] = {}
+        self.refused: dict[str, int] = {}
+        self.words: list[str] = []
+        self.lost = 0
+        self.asked = 0
+        self.reopened = 0
+
+    async def updates(self) -> dict[str, Update]:
+        self.asked += 1
+        self._there()
+        kinds = self.has.keys() | self.refused.keys()
+        return {kind: Update(self.has.get(kind, ""), self.refused.get(kind, 0)) for kind in kinds}
+
+    async def refused_listeners(self) -> list[str]:
+        self._there()
+        return list(self.words)
+
+    async def failed_writes(self) -> int:
+        self._there()
+        return self.lost
+
+    async def reopen_logs(self) -> None:
+        self._there()
+        self.reopened += 1
+
+    def _there(self) -> None:
+        if self.gone:
+            raise EnvoySilentError("gone")
+
+
+class FakeSink:
+    """CloudWatch Logs that can be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.put_lines: list[list[str]] = []
+
+    def put(self, lines: list[str], at: datetime) -> None:
+        if self.away:
+            raise OSError("away")
+        self.put_lines.append(lines)
+
+
+def settings(tmp_path) -> Settings:
+    return Settings(
+        "http://x", "lb_1", "i-1", tmp_path / "key", "us-east-1", "/g", tmp_path / "run", tmp_path / "state"
+    )
+
+
+def site(id_: str = "ru_1", **more: Any) -> dict[str, Any]:
+    http = [{"hosts": [f"{id_.replace('_', '-')}.example.com"], "port": 80, "target": 8080}]
+    return {"id": id_, "targets": ["10.0.0.5"], "http": http} | more
+
+
+def shell(id_: str = "ru_2", listen: int = 20001, **more: Any) -> dict[str, Any]:
+    return {"id": id_, "targets": ["10.0.0.6"], "tcp": [{"listen": listen, "target": 22}]} | more
+
+
+def believe(clock: HandClock, *rules: dict[str, Any], states: tuple[dict[str, Any], ...] = ()) -> Beliefs:
+    """Beliefs of a proxy that has polled these rules."""
+    beliefs = Beliefs()
+    beliefs.adopt(CompactConfig(parse_rules(rules), parse_states(states)), '"r1.s1"', clock.now())
+    return beliefs
+
+
+def drain(id_: str, until: datetime) -> dict[str, Any]:
+    return {"rule": id_, "drain_until": until.isoformat()}

@@ -1,0 +1,183 @@
+"""The configuration: adopted whole or not at all, written only when something changed, kept for bad times."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.agent.beliefs import Beliefs
+from chalicelib.agent.configuration import Configuration
+from chalicelib.agent.verifier import Verifier
+from chalicelib.agent.xds import XdsFiles
+from tests.unit.envoy.fakes import START, FakeEnvoy, FakePlane, HandClock, drain, settings, shell, site
+
+
+class CountingFiles(XdsFiles):
+    """The real files, and how often they were rendered."""
+
+    rendered = 0
+
+    def write(self, *args, **kwargs):
+        self.rendered += 1
+        return super().write(*args, **kwargs)
+
+
+class Bench:
+    def __init__(self, tmp_path, clock: HandClock | None = None, plane: FakePlane | None = None) -> None:
+        self.settings = settings(tmp_path)
+        self.clock, self.plane, self.envoy = clock or HandClock(), plane or FakePlane(), FakeEnvoy()
+        self.beliefs, self.files = Beliefs(), CountingFiles(self.settings)
+        self.outcomes, self.asked_again = [], []
+        self.verifier = Verifier(self.envoy, self.clock, self.outcomes.append)
+        self.configuration = Configuration(
+            self.settings.state_dir,
+            self.plane,
+            self.beliefs,
+            self.files,
+            self.verifier,
+            self.clock,
+            self.asked_again.append,
+        )
+
+    def turn(self, times: int = 1) -> None:
+        async def once():
+            await self.configuration.poll()
+            for _ in range(times):
+                await self.configuration.apply()
+                await self.verifier.turn()
+                self.clock.pass_time(0.1)
+
+        asyncio.run(once())
+
+    def file(self, kind: str) -> dict:
+        return json.loads((self.settings.run_dir / "xds" / kind / f"{kind}.json").read_text())
+
+    def names(self, kind: str) -> list[str]:
+        return [resource["name"] for resource in self.file(kind)["resources"]]
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_what_was_polled_is_written_and_applied_only_when_envoy_has_it(bench):
+    bench.plane.publish('"r1.s1"', [site(), shell()])
+    bench.turn()
+    assert bench.names("lds") == ["tcp-20001", "http-80"]
+    assert bench.outcomes == []
+    bench.envoy.has = dict(bench.files.versions)
+    bench.turn(5)
+    assert [(outcome.etag, outcome.errors) for outcome in bench.outcomes] == [("r1.s1", ())]
+
+
+def test_nothing_is_rendered_while_nothing_changes(bench):
+    bench.plane.publish('"r1.s1"', [site(), shell()])
+    bench.turn(50)
+    assert bench.files.rendered == 1
+
+
+def test_a_drain_switches_only_the_clusters_and_ends_by_itself_with_the_control_plane_away(bench):
+    bench.plane.publish('"r1.s1"', [shell()])
+    bench.turn()
+    before = {kind: bench.file(kind)["version_info"] for kind in ("cds", "rds", "lds")}
+    bench.plane.publish('"r1.s2"', [shell()], [drain("ru_2", bench.clock.now() + timedelta(seconds=5))])
+    bench.turn()
+    address = "load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint", "address", "socket_address", "address"
+    assert at(bench.file("cds")["resources"][0], *address) == "127.0.0.1"
+    assert bench.file("lds")["version_info"] == before["lds"]
+    assert bench.file("rds")["version_info"] == before["rds"]
+    bench.plane.away = True
+    bench.turn(60)
+    assert at(bench.file("cds")["resources"][0], *address) == "10.0.0.6"
+
+
+def at(value, *path):
+    for step in path:
+        value = value[step]
+    return value
+
+
+def test_a_part_that_is_null_is_the_one_we_have(bench):
+    bench.plane.publish('"r1.s1"', [shell()])
+    bench.turn()
+    bench.plane.etag = '"r1.s2"'
+    bench.plane.config = {"rules": None, "states": {"items": [{"rule": "ru_2", "startable": False}]}}
+    bench.turn()
+    assert set(bench.beliefs.rules) == {"ru_2"}
+    assert not bench.beliefs.startable("ru_2")
+
+
+def test_what_we_do_not_understand_is_rejected_once_by_its_own_name_and_the_last_one_stays(bench):
+    bench.plane.publish('"r1.s1"', [shell()])
+    bench.turn()
+    bench.plane.publish('"r2.s1"', [shell(targets=["not-an-address"])])
+    for _ in range(3):
+        bench.turn()
+    assert [(outcome.etag, len(outcome.errors)) for outcome in bench.outcomes] == [("r2.s1", 1)]
+    assert bench.beliefs.etag == '"r1.s1"'
+    bench.plane.publish('"r3.s1"', [site()])
+    bench.turn()
+    assert set(bench.beliefs.rules) == {"ru_1"}
+
+
+def test_the_last_good_configuration_is_served_after_a_start_without_the_control_plane(bench, tmp_path):
+    bench.plane.publish('"r1.s1"', [shell()], [drain("ru_2", START + timedelta(seconds=30))])
+    bench.turn()
+    again = Bench(tmp_path, bench.clock)
+    again.plane.away = True
+    again.configuration.load_last_good()
+    again.turn()
+    assert again.names("lds") == ["tcp-20001"]
+    assert again.beliefs.config.drained(again.clock.now()) == {"ru_2"}
+    # A version of ours is never one that our predecessor wrote.
+    assert set(again.files.versions.values()).isdisjoint(bench.files.versions.values())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"rules": [{}], "states": []}', "\x00"])
+def test_a_last_good_configuration_that_is_unreadable_is_none(tmp_path, text):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "config.json").write_text(text)
+    bench = Bench(tmp_path)
+    bench.configuration.load_last_good()
+    assert bench.beliefs.rules == {}
+
+
+def test_a_full_disk_does_not_keep_a_configuration_from_being_served_and_it_is_kept_later(bench):
+    state = bench.settings.state_dir
+    state.write_text("a file where the folder should be")
+    bench.plane.publish('"r1.s1"', [shell()])
+    bench.turn()
+    assert bench.names("lds") == ["tcp-20001"]
+    state.unlink()
+    bench.clock.pass_time(60)
+    bench.turn()
+    assert "ru_2" in (state / "config.json").read_text()
+
+
+def test_what_envoy_refused_is_written_again_by_and_by(bench):
+    bench.plane.publish('"r1.s1"', [shell()])
+    bench.turn()
+    first = dict(bench.files.versions)
+    bench.envoy.refused = {"lds": 1}
+    bench.turn(20)
+    assert bench.files.versions == first
+    bench.clock.pass_time(60)
+    bench.turn()
+    assert bench.files.versions["lds"] != first["lds"]
+
+
+def test_a_wish_to_send_again_is_passed_on_without_a_new_configuration(bench):
+    bench.plane.publish('"r1.s1"', [shell()])
+    bench.turn()
+
+    async def poll(etag):
+        return '"r1.s1"', {"rules": None, "states": None, "resend_from": "2026-01-05T07:00:00Z"}
+
+    bench.plane.poll = poll
+    bench.turn()
+    assert bench.asked_again == ["2026-01-05T07:00:00Z"]
+    assert bench.files.rendered == 1
