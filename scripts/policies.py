@@ -18,7 +18,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "api_handler": {
         "rules": ["BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "schedules": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
-        "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem"],
+        "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"],
         "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan"],
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         "activity": ["Query", "UpdateItem"],

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.adapters.memory.clock import START
-from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
-from chalicelib.domain.rules import DependsOn
+from chalicelib.domain.errors import AlreadyClaimedError, ConflictError, NotFoundError, VersionMismatchError
+from chalicelib.domain.rules import DependsOn, HttpRoute, TcpRoute
 from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.ports import Idempotency
 from tests.builders import make_rule, make_schedule
@@ -117,3 +117,36 @@ class TestLinks:
         renamed = rule("ru_web", name="renamed", depends_on=needs("ru_api"))
         stores.rules.replace(kept, renamed, None, {"ru_db": 2, "ru_api": 1})
         assert stores.rules.get("ru_api").dependents == ("ru_web",)
+
+
+class TestSharedPorts:
+    """HTTP rules share a listen port; what none of them has any more is free for TCP, and the other way round."""
+
+    WEB = (HttpRoute(("a.example.com",), listen_port=8080),)
+    API = (HttpRoute(("b.example.com",), listen_port=8080),)
+    TCP = (TcpRoute("tcp", 22, 8080),)
+
+    @staticmethod
+    def rule(id_: str, **routes):
+        return make_rule(id_, **({"http": (), "resource_ids": (f"i-{id_}",)} | routes))
+
+    def test_the_last_http_rule_frees_its_port(self, stores):
+        web = stores.rules.create(self.rule("ru_web", http=self.WEB), "{}")
+        api = stores.rules.create(self.rule("ru_api", http=self.API), "{}")
+        with pytest.raises(AlreadyClaimedError, match="listen port 8080"):
+            stores.rules.create(self.rule("ru_tcp", tcp=self.TCP), "{}")
+        stores.rules.delete(web)
+        with pytest.raises(AlreadyClaimedError):
+            stores.rules.create(self.rule("ru_tcp", tcp=self.TCP), "{}")
+        stores.rules.replace(api, self.rule("ru_api", http=(HttpRoute(("b.example.com",), listen_port=80),)), "{}")
+        stores.rules.create(self.rule("ru_tcp", tcp=self.TCP), "{}")
+        with pytest.raises(AlreadyClaimedError, match="belongs to rule ru_tcp"):
+            stores.rules.create(self.rule("ru_web", http=self.WEB), "{}")
+
+    def test_a_rule_turns_its_own_port_from_http_to_tcp_and_back(self, stores):
+        rule = stores.rules.create(self.rule("ru_1", http=self.WEB), "{}")
+        rule = stores.rules.replace(rule, self.rule("ru_1", tcp=self.TCP), "{}")
+        with pytest.raises(AlreadyClaimedError):
+            stores.rules.create(self.rule("ru_2", http=self.API), "{}")
+        stores.rules.replace(rule, self.rule("ru_1", http=self.WEB), "{}")
+        stores.rules.create(self.rule("ru_2", http=self.API), "{}")

@@ -70,13 +70,17 @@ class ScheduleItem(Model):
 
 
 class ClaimItem(Model):
-    """Who owns a host, a listen port or a resource; and the answers to idempotency keys, for a day."""
+    """Who owns a host, a listen port or a resource; and the answers to idempotency keys, for a day.
+
+    A listen port that HTTP rules share is owned by `SHARED_HTTP`; without any of its `sharers` it is free.
+    """
 
     class Meta(_Meta):
         table_name = "claims"
 
     key = UnicodeAttribute(hash_key=True)
     owner = UnicodeAttribute()
+    sharers = UnicodeSetAttribute(null=True)
     fingerprint = UnicodeAttribute(null=True)
     expires = TTLAttribute(null=True)
 

@@ -109,10 +109,11 @@ class DynamoRules:
         given_back = [thing for thing in owned(stored.spec) if thing not in owns]
         newly_owned = [thing for thing in owns if thing not in owned(stored.spec)]
         newly_shared = [thing for thing in shares if thing not in shared_ports(stored.spec)]
+        released = [thing for thing in shared_ports(stored.spec) if thing not in shares]
         moved = stored.spec.load_balancer_id != new.spec.load_balancer_id
         old_links, new_links = links(stored.spec), links(new.spec)
         relinked = len(old_links.rules ^ new_links.rules) + len(old_links.schedules ^ new_links.schedules)
-        changes = len(newly_owned) + len(newly_shared) + len(given_back) + relinked
+        changes = len(newly_owned) + len(newly_shared) + len(given_back) + len(released) + relinked
         if changes > MAX_CLAIMS:
             raise TooLargeError(f"{TOO_MANY.format(changes)} What a change takes and gives back counts together.")
         try:
@@ -132,7 +133,7 @@ class DynamoRules:
                     condition=RuleItem.version == stored.version,
                 )
                 _take(write, new.id, newly_owned, newly_shared)
-                _give_back(write, new.id, given_back)
+                _give_back(write, new.id, _others(given_back, newly_shared), _others(released, newly_owned))
                 _link(write, new.id, old_links, new_links, graph)
                 if moved:
                     _withdraw(write, stored)
@@ -147,7 +148,7 @@ class DynamoRules:
             with translated(), transaction(RuleItem) as write:
                 alone = RuleItem.dependents.does_not_exist()
                 write.delete(RuleItem(rule.id), condition=(RuleItem.version == rule.version) & alone)
-                _give_back(write, rule.id, owned(stored.spec))
+                _give_back(write, rule.id, owned(stored.spec), shared_ports(stored.spec))
                 _link(write, rule.id, links(stored.spec), Links(), {})
                 _withdraw(write, stored)
         except TransactWriteError as error:
@@ -208,21 +209,40 @@ class DynamoRules:
         words = {thing.key: thing.words for thing in (*owns, *shares)}
         with translated():
             found = list(ClaimItem.batch_get(list(allowed), consistent_read=True)) if allowed else []
-        return {words[item.key]: item.owner for item in found if item.owner != allowed[item.key]}
+        return {words[i.key]: i.owner for i in found if i.owner != allowed[i.key] and not _is_free(i, rule_id)}
 
 
 def _take(write: TransactWrite, rule_id: str, owns: Sequence[OwnedThing], shares: Sequence[OwnedThing]) -> None:
+    ours_alone = ClaimItem.sharers.does_not_exist() | (ClaimItem.sharers == {rule_id})
     for thing in owns:
         free_or_ours = ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id)
-        write.save(ClaimItem(thing.key, owner=rule_id), condition=free_or_ours)
+        shared_by_nobody_else = (ClaimItem.owner == SHARED_HTTP) & ours_alone
+        write.save(ClaimItem(thing.key, owner=rule_id), condition=free_or_ours | shared_by_nobody_else)
     for thing in shares:
         free_or_shared = ClaimItem.key.does_not_exist() | (ClaimItem.owner == SHARED_HTTP)
-        write.save(ClaimItem(thing.key, owner=SHARED_HTTP), condition=free_or_shared)
+        write.update(
+            ClaimItem(thing.key),
+            actions=[ClaimItem.owner.set(SHARED_HTTP), ClaimItem.sharers.add({rule_id})],
+            condition=free_or_shared | (ClaimItem.owner == rule_id),
+        )
 
 
-def _give_back(write: TransactWrite, rule_id: str, things: Sequence[OwnedThing]) -> None:
+def _give_back(write: TransactWrite, rule_id: str, things: Sequence[OwnedThing], shared: Sequence[OwnedThing]) -> None:
     for thing in things:
         write.delete(ClaimItem(thing.key), condition=ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id))
+    for thing in shared:
+        still_shared = ClaimItem.owner == SHARED_HTTP
+        write.update(ClaimItem(thing.key), actions=[ClaimItem.sharers.delete({rule_id})], condition=still_shared)
+
+
+def _others(things: Sequence[OwnedThing], taken: Sequence[OwnedThing]) -> list[OwnedThing]:
+    """Those that the same change does not take in another way: a transaction touches an item once."""
+    keys = {thing.key for thing in taken}
+    return [thing for thing in things if thing.key not in keys]
+
+
+def _is_free(item: ClaimItem, rule_id: str) -> bool:
+    return item.owner == SHARED_HTTP and not (item.sharers or set()) - {rule_id}
 
 
 def _link(write: TransactWrite, rule_id: str, old: Links, new: Links, graph: Mapping[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class MemoryRules:
         self._clock = clock
         self._rules: dict[str, Rule] = {}
         self._owners: dict[str, str] = {}
+        self._sharers: dict[str, set[str]] = defaultdict(set)
         self._answers = Answers(clock)
 
     # RuleRepository
@@ -81,7 +83,7 @@ class MemoryRules:
             self._check_room(after.spec)
         _check_size(stored.spec, after.spec)
         self._take(stored.id, after.spec)
-        self._give_back(stored, owned(after.spec))
+        self._give_back(stored, after.spec)
         if stored.spec.load_balancer_id is not None and stored.spec.load_balancer_id != after.spec.load_balancer_id:
             self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
         now = self._clock.now()
@@ -103,7 +105,7 @@ class MemoryRules:
         if stored.dependents:
             raise ConflictError(f"Rules depend on {rule.id}: {', '.join(stored.dependents)}.")
         self._link(stored.id, stored.spec, None)
-        self._give_back(stored, ())
+        self._give_back(stored, None)
         del self._rules[stored.id]
         if stored.spec.load_balancer_id is not None:
             self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
@@ -171,18 +173,29 @@ class MemoryRules:
         return stored
 
     def _take(self, rule_id: str, spec: RuleSpec) -> None:
-        things = owned(spec)
-        shared = shared_ports(spec)
-        taken = {t.words: self._owners[t.key] for t in things if self._owners.get(t.key, rule_id) != rule_id}
-        taken |= {t.words: self._owners[t.key] for t in shared if self._owners.get(t.key, SHARED_HTTP) != SHARED_HTTP}
-        if taken:
-            raise AlreadyClaimedError(taken)
+        things, shared = owned(spec), shared_ports(spec)
+        taken = {t.words: self._owner(t.key, rule_id) for t in things}
+        taken |= {t.words: self._owner(t.key, rule_id) for t in shared if self._owners.get(t.key) != SHARED_HTTP}
+        others = {words: owner for words, owner in taken.items() if owner not in {None, rule_id}}
+        if others:
+            raise AlreadyClaimedError({words: str(owner) for words, owner in others.items()})
         self._owners |= {t.key: rule_id for t in things} | {t.key: SHARED_HTTP for t in shared}
+        for thing in shared:
+            self._sharers[thing.key].add(rule_id)
 
-    def _give_back(self, stored: Rule, kept: Sequence[object]) -> None:
+    def _owner(self, key: str, rule_id: str) -> str | None:
+        """Who has it; nobody where no other rule shares it any more."""
+        owner = self._owners.get(key)
+        return None if owner == SHARED_HTTP and not self._sharers[key] - {rule_id} else owner
+
+    def _give_back(self, stored: Rule, after: RuleSpec | None) -> None:
+        kept = owned(after) if after else ()
         for thing in owned(stored.spec):
             if thing not in kept and self._owners.get(thing.key) == stored.id:
                 del self._owners[thing.key]
+        for thing in shared_ports(stored.spec):
+            if after is None or thing not in shared_ports(after):
+                self._sharers[thing.key].discard(stored.id)
 
     def _check_links(self, spec: RuleSpec, graph: Mapping[str, int]) -> None:
         known = {rule_id: rule.version for rule_id, rule in self.get_many(list(graph)).items()}
