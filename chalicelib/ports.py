@@ -60,6 +60,9 @@ class Ids(Protocol):
         ...
 
 
+NOBODY: Mapping[str, int] = MappingProxyType({})
+"""No rule that a step stands on."""
+
 NO_GRAPH: Mapping[str, int] = MappingProxyType({})
 """The graph of a rule that depends on nothing."""
 
@@ -155,17 +158,20 @@ class RuleStatusStore(Protocol):
         """Rules whose `due_at` has passed, oldest first, from the due index: nothing else is read."""
         ...
 
-    def claim(self, rule: Rule, claim: Claim, status: RuleStatus) -> Rule:
+    def claim(self, rule: Rule, claim: Claim, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
         """Store `status` with `claim` if the rule is still at `rule.revision`; due when the lease ends.
 
-        A live claim of another attempt, or a changed revision, raises LostClaimError.
+        `needs` are the rules that this step makes needed, with the revisions at which they were seen. They are moved to
+        their next revision in the same transaction, so that no stop decided on them before can be claimed after it.
+        A live claim of another attempt, or a changed revision, raises LostClaimError; a changed revision of one of
+        `needs`, NeighbourChangedError.
         """
         ...
 
-    def record(self, rule: Rule, status: RuleStatus) -> Rule:
-        """Store `status`, without claim, if the rule is still at `rule.revision`. Raises LostClaimError.
+    def record(self, rule: Rule, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
+        """Store `status`, without claim, if the rule is still at `rule.revision`. Raises as `claim`.
 
-        Moves the revision only if something other than `due_at` and `seen` changed.
+        Moves the revision only if something other than `due_at` and `seen` changed. `needs`: see `claim`.
         """
         ...
 

@@ -36,6 +36,8 @@ async def forever(
         if early is None:
             await asyncio.sleep(seconds)
             continue
+        # Not wait_for: in Python 3.11 it swallows a cancellation that comes with the event, and the loop never ends.
         with suppress(TimeoutError):
-            await asyncio.wait_for(early.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await early.wait()
         early.clear()

@@ -56,6 +56,10 @@ class LostClaimError(AutoStopError):
     """Another reconcile, or a wake, wrote to the rule after it was read: do nothing and say nothing."""
 
 
+class NeighbourChangedError(LostClaimError):
+    """A rule that this step stands on was written to after it was read: look again at once."""
+
+
 class TooLargeError(AutoStopError):
     """More than one transaction, item or answer can carry; the message has the number."""
 

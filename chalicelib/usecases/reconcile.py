@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decide import DRAIN, decide
 from chalicelib.domain.decisions import Action
-from chalicelib.domain.errors import CloudError, LostClaimError, ThrottledError
+from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.history import Step, event_of
+from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import Outcome, ResourceRef
 from chalicelib.domain.rules import Claim
 from chalicelib.domain.transition import drained, refused, settle
+from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
-    from chalicelib.domain.neighbours import Neighbour
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
@@ -109,6 +110,8 @@ class Reconciler:
         """
         try:
             after = self.reconcile(rule, seen)
+        except NeighbourChangedError:
+            return self.clock.now()
         except LostClaimError:
             return None
         except Exception as error:
@@ -134,7 +137,7 @@ class Reconciler:
         if not decision.action.touches_the_world:
             # As it will be recorded: what may not be started from now on is told with the decision.
             publish_state(self.proxies, replace(rule, status=status), now, status.drain.until if status.drain else None)
-            after = self.status.record(rule, status)
+            after = self.status.record(rule, status, _makes_needed(rule, status, facts))
             self._tell(Step(rule, after, decision, facts))
             return after
         return self._act(rule, decision, facts, status)
@@ -144,7 +147,8 @@ class Reconciler:
         now = self.clock.now()
         claim = Claim(self.ids.new("at"), decision.action, now + LEASE)
         # The claim already holds the times of the request: who takes over an expired lease knows what was asked for.
-        claimed = self.status.claim(rule, claim, replace(status, claim=claim))
+        needs = _makes_needed(rule, status, facts)
+        claimed = self.status.claim(rule, claim, replace(status, claim=claim), needs)
         outcomes: Sequence[Outcome] = ()
         slowed: datetime | None = None
         told = replace(rule, status=status)
@@ -252,3 +256,10 @@ class Reconciler:
 
     def _say(self, rule: Rule, kind: EventKind, words: str) -> None:
         self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, rule.id, "autostop", words)])
+
+
+def _makes_needed(rule: Rule, status: RuleStatus, facts: Facts) -> Mapping[str, int]:
+    """The rules that this step stands on, if it makes them needed: they must still be as they were seen."""
+    starts = status.start_requested_at is not None and status.start_requested_at != rule.status.start_requested_at
+    begins = Neighbour(replace(rule, status=status)).needs_us and not Neighbour(rule).needs_us
+    return {need.rule.id: need.rule.revision for need in facts.dependencies} if starts or begins else NOBODY

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from chalicelib.adapters.memory.clock import START
-from chalicelib.domain.errors import AlreadyClaimedError, ConflictError, NotFoundError, VersionMismatchError
-from chalicelib.domain.rules import DependsOn, HttpRoute, TcpRoute
+from chalicelib.domain.decisions import Action
+from chalicelib.domain.errors import (
+    AlreadyClaimedError,
+    ConflictError,
+    LostClaimError,
+    NeighbourChangedError,
+    NotFoundError,
+    VersionMismatchError,
+)
+from chalicelib.domain.rules import Claim, DependsOn, HttpRoute, TcpRoute
 from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.ports import Idempotency
 from tests.builders import make_rule, make_schedule
@@ -117,6 +126,41 @@ class TestLinks:
         renamed = rule("ru_web", name="renamed", depends_on=needs("ru_api"))
         stores.rules.replace(kept, renamed, None, {"ru_db": 2, "ru_api": 1})
         assert stores.rules.get("ru_api").dependents == ("ru_web",)
+
+
+class TestSteps:
+    """A step that makes other rules needed moves them on with it: no stop decided on them before can follow."""
+
+    def rules(self, stores):
+        db = stores.rules.create(rule("ru_db"), None)
+        web = stores.rules.create(rule("ru_web", depends_on=needs("ru_db")), None, None, {"ru_db": 1})
+        return web, db
+
+    @pytest.mark.parametrize("step", ["record", "claim"])
+    def test_a_claim_decided_on_what_was_needed_since_is_lost(self, stores, step):
+        web, db = self.rules(stores)
+        claim = Claim("at_1", Action.STOP, START + DAY)
+        args = (claim, web.status) if step == "claim" else (web.status,)
+        getattr(stores.status, step)(web, *args, {"ru_db": db.revision})
+        with pytest.raises(LostClaimError):
+            stores.status.claim(db, claim, db.status)
+        assert stores.rules.get("ru_db").revision == db.revision + 1
+        assert stores.rules.get("ru_db").dependents == ("ru_web",)
+
+    def test_a_step_on_what_was_written_to_since_is_not_taken_at_all(self, stores):
+        web, db = self.rules(stores)
+        stores.status.claim(db, Claim("at_1", Action.STOP, START + DAY), db.status)
+        with pytest.raises(NeighbourChangedError):
+            stores.status.record(web, replace(web.status, failures=7), {"ru_db": db.revision})
+        assert stores.rules.get("ru_web").status.failures == 0
+
+    def test_who_was_overtaken_itself_has_lost(self, stores):
+        web, db = self.rules(stores)
+        stores.status.wake("ru_web", START, "somebody", START)
+        with pytest.raises(LostClaimError) as lost:
+            stores.status.record(web, web.status, {"ru_db": db.revision})
+        assert not isinstance(lost.value, NeighbourChangedError)
+        assert stores.rules.get("ru_db").revision == db.revision
 
 
 class TestSharedPorts:

@@ -26,13 +26,7 @@ class Life(RuleBasedStateMachine):
     def begin(self, seed: int) -> None:
         self.world = World(chaos=random.Random(seed))
         self.used_at = None
-        stop = self.world.cloud.stop
-
-        def checked(refs, **how):
-            self.check_stop()
-            return stop(refs, **how)
-
-        self.world.cloud.stop = checked
+        self.world.watch(lambda _: None, lambda _: self.check_stop())
         self.world.pass_time(10 * SECONDS)
 
     def check_stop(self) -> None:
@@ -108,6 +102,11 @@ class Life(RuleBasedStateMachine):
         self.world.queue.waiting.clear()
 
     @invariant()
+    def nothing_is_violated(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.violations == []
+
+    @invariant()
     def no_start_storm(self) -> None:
         if hasattr(self, "world"):
             hour = self.world.clock.now() - timedelta(hours=1)
@@ -128,6 +127,7 @@ class Life(RuleBasedStateMachine):
         assert self.world.instance.state is ResourceState.STOPPED
         assert self.world.rule.status.claim is None
         assert not self.world.agent.diverts()
+        assert self.world.violations == []
 
 
 TestLife = Life.TestCase

@@ -30,6 +30,7 @@ from tests.builders import make_balancer, make_rule
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable, Sequence
 
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import Rule, RuleState
@@ -89,7 +90,7 @@ class World:
         compact = compact_rule(rule.id, rule.spec, ["10.0.0.1"]) if rule.spec.load_balancer_id else None
         s.rules.create(rule, compact)
         self.agent = Agent(self)
-        self.raised: list[Exception] = []
+        self.violations: list[str] = []
 
     def add_rule(self, id_: str, instance_id: str, **spec: Any) -> ResourceRef:
         """One more rule, without a load balancer, and its instance."""
@@ -107,6 +108,27 @@ class World:
         if faults:
             raise InvalidInputError(faults)
         self.stores.rules.replace(before, after, compact, graph)
+
+    def watch(self, check_start: Callable[[ResourceRef], None], check_stop: Callable[[ResourceRef], None]) -> None:
+        """Check each call to AWS at its moment. What fails is kept: the worker catches whatever a rule raises."""
+        start, stop = self.cloud.start, self.cloud.stop
+
+        def checked(check: Callable[[ResourceRef], None], refs: Sequence[ResourceRef]) -> None:
+            for ref in refs:
+                try:
+                    check(ref)
+                except AssertionError as error:
+                    self.violations.append(str(error))
+
+        def checked_start(refs: Sequence[ResourceRef]) -> Any:
+            checked(check_start, refs)
+            return start(refs)
+
+        def checked_stop(refs: Sequence[ResourceRef], **how: bool) -> Any:
+            checked(check_stop, refs)
+            return stop(refs, **how)
+
+        self.cloud.start, self.cloud.stop = checked_start, checked_stop  # type: ignore[method-assign]
 
     @property
     def rule(self) -> Rule:

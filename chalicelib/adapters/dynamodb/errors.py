@@ -18,6 +18,7 @@ _THROTTLED = frozenset(
 CONDITION = "ConditionalCheckFailedException"
 CANCELLED = "TransactionCanceledException"
 CONFLICT = "TransactionConflictException"
+OVERTAKEN = frozenset({CONDITION, CONFLICT})
 _RETRYABLE = frozenset({"InternalServerError", CONFLICT, CANCELLED})
 
 
@@ -58,7 +59,7 @@ def condition_failed(error: PynamoDBException) -> bool:
 
 def overtaken(error: PynamoDBException) -> bool:
     """Whether somebody else wrote, or is writing, to the item of a single write: what it was made from is old."""
-    return condition_failed(error) or error.cause_response_code == CONFLICT
+    return error.cause_response_code in OVERTAKEN
 
 
 def failed_conditions(error: TransactWriteError) -> tuple[int, ...] | None:

@@ -13,12 +13,13 @@ from chalicelib.domain.errors import (
     AlreadyClaimedError,
     ConflictError,
     LostClaimError,
+    NeighbourChangedError,
     NotFoundError,
     TooLargeError,
     VersionMismatchError,
 )
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
-from chalicelib.ports import NO_GRAPH, DueRule
+from chalicelib.ports import NO_GRAPH, NOBODY, DueRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,14 +125,16 @@ class MemoryRules:
         ]
         return page(ready, limit, cursor, _by_due, of="due")
 
-    def claim(self, rule: Rule, claim: Claim, status: RuleStatus) -> Rule:
+    def claim(self, rule: Rule, claim: Claim, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
         stored = self._at_revision(rule)
         if stored.status.claim is not None and stored.status.claim.live(self._clock.now()):
             raise LostClaimError(rule.id)
+        self._move_on(needs)
         return self._write(stored, replace(_keep_wake(stored, status), claim=claim, due_at=claim.lease_until))
 
-    def record(self, rule: Rule, status: RuleStatus) -> Rule:
+    def record(self, rule: Rule, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
         stored = self._at_revision(rule)
+        self._move_on(needs)
         bare = {"due_at": None, "seen": ()}
         new = replace(_keep_wake(stored, status), claim=None)
         same = replace(stored.status, **bare) == replace(new, **bare)  # type: ignore[arg-type]
@@ -159,6 +162,14 @@ class MemoryRules:
         new = replace(stored, status=status, revision=stored.revision + step)
         self._rules[new.id] = new
         return new
+
+    def _move_on(self, needs: Mapping[str, int]) -> None:
+        """All of them, or none."""
+        found = self.get_many(list(needs))
+        if {id_: rule.revision for id_, rule in found.items()} != needs:
+            raise NeighbourChangedError(", ".join(needs))
+        for rule in found.values():
+            self._write(rule, rule.status)
 
     def _at_revision(self, rule: Rule) -> Rule:
         stored = self._rules.get(rule.id)

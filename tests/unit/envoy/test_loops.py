@@ -55,3 +55,21 @@ def test_an_event_ends_a_pause_early():
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(asyncio.wait_for(story(), 5))
+
+
+def test_a_cancellation_that_comes_together_with_the_event_ends_it():
+    async def story():
+        early = asyncio.Event()
+
+        async def nothing():
+            pass
+
+        loop = asyncio.ensure_future(forever(nothing, lambda: 3600, early))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        early.set()
+        loop.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await loop
+
+    asyncio.run(asyncio.wait_for(story(), 5))
