@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.dynamodb.stores import DynamoStores
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.schedules import Recurrences
-    from chalicelib.ports import Compute
+    from chalicelib.ports import Compute, ReconcileRequest
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.observe import Observer
@@ -101,6 +101,13 @@ def reconciler() -> Reconciler:
         SystemClock(),
         RandomIds(),
     )
+
+
+def read_request(body: str) -> ReconcileRequest:
+    """For the `reconcile` function: the request in a message. Raises InvalidInputError for anything else."""
+    from chalicelib.adapters.aws.sqs import decode
+
+    return decode(body)
 
 
 @cache

@@ -116,6 +116,8 @@ class Verifier:
 
     def _not_taken(self, expected: _Expected, words: tuple[str, ...]) -> None:
         """Say so, and go on looking: Envoy may come to it later, or take what is written again."""
+        if expected is not self._expected:
+            return  # something newer was written while Envoy answered
         self._taken = {}
         expected.pause = SLOWEST_LOOK
         expected.refused_at = expected.refused_at or self.clock.monotonic()

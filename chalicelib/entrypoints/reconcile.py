@@ -18,10 +18,8 @@ QUEUE = f"autostop-{os.environ.get('AUTOSTOP_STAGE', 'dev')}-reconcile"
 @bp.on_sqs_message(queue=QUEUE, batch_size=1, name="reconcile")
 def reconcile(event: SQSEvent) -> None:
     """What raises goes back to the queue, and after three times to the dead-letter queue."""
-    from chalicelib.adapters.aws.sqs import decode
-
     logging_setup.set_up()
     for record in event:
-        request = decode(record.body)
+        request = bootstrap.read_request(record.body)
         with tracing.subsegment("reconcile", cause=request.cause, rules=len(request.rule_ids)):
             bootstrap.reconciler().run(request)

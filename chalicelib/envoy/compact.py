@@ -147,7 +147,7 @@ def _rule(data: dict[str, Any]) -> CompactRule:
     rule = CompactRule(
         str(data["id"]),
         # Envoy would refuse an address that is none with every other change of the same file.
-        tuple(str(ip_address(target)) for target in data["targets"]),
+        tuple(str(ip_address(str(target))) for target in data["targets"]),
         tuple(_http(route) for route in data.get("http", [])),
         tuple(Tcp(_port(t["listen"]), _port(t["target"])) for t in data.get("tcp", [])),
         str(data.get("starting", "auto")),
@@ -181,7 +181,7 @@ def _ignore(data: dict[str, Any]) -> Ignore:
     return Ignore(
         tuple(str(path) for path in data.get("paths", [])),
         tuple(str(agent) for agent in data.get("user_agents", [])),
-        tuple(ip_network(network) for network in data.get("cidrs", [])),
+        tuple(ip_network(str(network)) for network in data.get("cidrs", [])),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,18 @@ def test_ignored_requests_go_to_the_target_or_fail_at_once_and_name_no_rule():
     assert route["route"] == {"cluster": "t-ru_1-8080", "timeout": "0s"}
     assert route["metadata"]["filter_metadata"]["autostop"] == {"ignored": "ru_1"}
     assert route["match"] == {"path": "/healthz"}
+
+
+@pytest.mark.parametrize("starting", ["auto", "hold", "page"])
+@pytest.mark.parametrize("refused", [(), ("ru_1",)])
+def test_ignored_requests_go_first_whatever_happens_to_the_others(starting, refused):
+    rule = replace(ignoring("/healthz", agents=("probe",)), starting=starting)
+    routes = route_configuration(80, [rule], refused)["virtual_hosts"][0]["routes"]
+    assert [route["metadata"]["filter_metadata"]["autostop"] for route in routes[:3]] == [
+        {"ignored": "ru_1"},
+        {"ignored": "ru_1"},
+        {"rule": "ru_1"},
+    ]
 
 
 @pytest.mark.parametrize(

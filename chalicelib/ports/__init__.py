@@ -1,0 +1,53 @@
+"""What the use cases need from the world. Each Protocol has at most seven methods and one contract suite."""
+
+from chalicelib.ports.account import ApiKeyRepository, BackOffs, EventLog
+from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
+from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
+from chalicelib.ports.cloud import (
+    Compute,
+    Deployment,
+    Ec2Product,
+    Metrics,
+    Prices,
+    RdsProduct,
+    ReconcileRequest,
+    Series,
+    Sessions,
+    WorkQueue,
+)
+from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore
+from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
+
+__all__ = [
+    "NOBODY",
+    "NO_GRAPH",
+    "ActivityFacts",
+    "ActivityStore",
+    "ApiKeyRepository",
+    "BackOffs",
+    "Clock",
+    "Compute",
+    "Deployment",
+    "DueRule",
+    "Ec2Product",
+    "EventLog",
+    "Health",
+    "Idempotency",
+    "Ids",
+    "LastActivity",
+    "LoadBalancerRepository",
+    "Metrics",
+    "Page",
+    "PollState",
+    "Prices",
+    "ProxyStore",
+    "RdsProduct",
+    "ReconcileRequest",
+    "RuleRepository",
+    "RuleStatusStore",
+    "ScheduleRepository",
+    "Series",
+    "Sessions",
+    "Total",
+    "WorkQueue",
+]

@@ -1,0 +1,144 @@
+"""AWS: resources, the work queue, metrics, sessions and prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from chalicelib.domain.costs import HourlyCost
+    from chalicelib.domain.guards import GuardMetric, Sample
+    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind, ResourceRef
+
+
+class Compute(Protocol):
+    """The resources of one kind in AWS. Start and stop are requests: a later `describe` tells what became of them."""
+
+    def describe(
+        self, refs: Sequence[ResourceRef], *, status_checks: bool = False
+    ) -> dict[ResourceRef, ObservedResource]:
+        """Every ref is in the answer; what AWS does not know is GONE. At most ceil(n / 200) calls a region.
+
+        With `status_checks`, `status_ok` is filled. Raises CloudError, ThrottledError.
+        """
+        ...
+
+    def protections(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
+        """As `describe`, with the protections that cost a call of their own for each resource (disableApiStop)."""
+        ...
+
+    def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
+        """Ask AWS to start them; one refused resource never fails the others. Raises ThrottledError."""
+        ...
+
+    def stop(self, refs: Sequence[ResourceRef], *, hibernate: bool = False) -> Sequence[Outcome]:
+        """Ask AWS to stop them; one refused resource never fails the others. Raises ThrottledError.
+
+        With `hibernate`, what AWS does not hibernate is stopped, and the outcome's `note` says so with AWS's words.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileRequest:
+    """One message to the worker: up to 100 rules of one region and kind.
+
+    It is dropped after `expires_at`: a stale request must not act late, and whatever is still due is asked for
+    again by the next tick. `attempt` counts how often its only rule has raised already.
+    """
+
+    kind: ResourceKind
+    region: str
+    rule_ids: tuple[str, ...]
+    expires_at: datetime
+    cause: str
+    attempt: int = 0
+
+
+class WorkQueue(Protocol):
+    """The queue between whoever notices and the worker."""
+
+    def send(self, requests: Sequence[ReconcileRequest], delay: timedelta | None = None) -> None:
+        """Deliver at least once, not before `delay` (whole seconds, at most 15 minutes). Raises CloudError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of one resource, as a guard names it."""
+
+    ref: ResourceRef
+    metric: GuardMetric
+
+
+class Metrics(Protocol):
+    """CloudWatch metrics of resources, batched: they are paid for each series asked for, not for each call."""
+
+    def read(self, series: Sequence[Series], start: datetime, end: datetime) -> dict[Series, tuple[Sample, ...]]:
+        """The points in [start, end), oldest first; a series without any has none: that is not zero.
+
+        CPU in percent (the maximum of each period), network_bytes in bytes a minute sent, rds_connections as the
+        maximum. At most ceil(series / 500) calls a region and page. Raises CloudError, ThrottledError.
+        """
+        ...
+
+
+class Sessions(Protocol):
+    """Open Session Manager sessions."""
+
+    def open(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, int]:
+        """How many are open on each of these instances; every ref is in the answer. Raises CloudError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ec2Product:
+    """What is paid by the hour while an instance runs, in the words of DescribeInstances.
+
+    `platform` is its PlatformDetails, `tenancy` its Placement.Tenancy, `spot` whether it came from a Spot request.
+    """
+
+    region: str
+    instance_type: str
+    platform: str = "Linux/UNIX"
+    tenancy: str = "default"
+    spot: bool = False
+
+
+class Deployment(StrEnum):
+    """How many copies of a database run; the price of each is the price of all its copies together."""
+
+    SINGLE_AZ = "single_az"
+    MULTI_AZ = "multi_az"
+    MULTI_AZ_CLUSTER = "multi_az_cluster"
+    """A writer and two readable standbys, which are one DB cluster of engine mysql or postgres."""
+
+
+@dataclass(frozen=True, slots=True)
+class RdsProduct:
+    """What is paid by the hour while a database is available, in the words of DescribeDBInstances.
+
+    `license_model` is its LicenseModel, empty where it has none; `io_optimized` is Aurora's storage `aurora-iopt1`.
+    """
+
+    region: str
+    instance_class: str
+    engine: str
+    license_model: str = ""
+    deployment: Deployment = Deployment.SINGLE_AZ
+    io_optimized: bool = False
+
+
+class Prices(Protocol):
+    """What AWS asks for an hour of a running resource: on demand, in USD, without any discount of the account."""
+
+    def hourly(self, product: Ec2Product | RdsProduct) -> HourlyCost:
+        """The price, or in words why there is none to be known; both can be up to 24 hours old.
+
+        Raises CloudError, ThrottledError; what was raised is not remembered.
+        """
+        ...
