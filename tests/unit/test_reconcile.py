@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from chalicelib.domain.decisions import Action, Reason
-from chalicelib.domain.errors import CloudError, ConflictError, LostClaimError, ThrottledError
-from chalicelib.domain.resources import Protection, ResourceKind, ResourceState
+from chalicelib.domain.errors import LostClaimError
+from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import RuleState
-from chalicelib.ports import ReconcileRequest
-from tests.builders import make_rule
-from tests.unit.world import BEAT, IDLE, World
+from tests.unit.world import BEAT, IDLE, World, up_world
 
 SECONDS = timedelta(seconds=1)
 MINUTES = timedelta(minutes=1)
-
-
-def up_world(**spec) -> World:
-    world = World(**spec)
-    world.pass_time(10 * SECONDS)
-    world.wake()
-    world.pass_time(MINUTES)
-    assert world.state is RuleState.UP
-    return world
 
 
 def test_a_rule_that_nobody_uses_stays_down():
@@ -113,34 +101,6 @@ def test_a_start_ends_the_diversion_at_once_so_that_nobody_is_held_from_a_guest_
         world.pass_time(SECONDS, step=SECONDS)
     world.agent.poll()
     assert not world.agent.diverts()
-
-
-def test_a_rule_of_two_of_which_one_never_starts_is_stopped_when_nobody_uses_it():
-    world = World(resource_ids=("i-00000001", "i-00000002"))
-    world.cloud.instances[world.cloud.add("i-00000002")].refuse_start.extend([("Unsupported", "Never")] * 1000)
-    world.pass_time(10 * SECONDS)
-    world.wake()
-    world.pass_time(2 * IDLE)
-    assert world.instance.state is ResourceState.STOPPED
-    assert world.state is RuleState.DOWN
-
-
-def test_a_rule_that_runs_and_never_accepts_is_failed_and_looked_at_once_a_minute_at_most():
-    world = World()
-    world.agent.accepts = False
-    world.pass_time(10 * SECONDS)
-    for _ in range(13):
-        world.wake()
-        world.pass_time(MINUTES)
-    assert world.state is RuleState.FAILED
-    assert world.rule.status.reason is Reason.HEALTH_FAILED
-    before = world.cloud.calls["describe"]
-    world.agent.quiet = True
-    world.pass_time(2 * MINUTES)
-    assert world.cloud.calls["describe"] - before <= 3
-    world.agent.quiet, world.agent.accepts = False, None
-    world.pass_time(10 * SECONDS)
-    assert world.state is RuleState.UP
 
 
 def test_a_proxy_that_falls_silent_keeps_the_rule_up_and_says_blind():
@@ -303,197 +263,6 @@ def test_a_wake_while_a_stop_is_being_carried_out_is_not_lost():
     assert world.rule.status.due_at == world.clock.now()
     world.pass_time(2 * MINUTES)
     assert world.state is RuleState.UP
-
-
-def test_a_start_that_aws_accepts_and_that_falls_back_is_failed_with_awss_own_reason_and_retried():
-    world = World()
-    world.instance.falls_back = "Client.InternalError: Client error on launch"
-    world.pass_time(10 * SECONDS)
-    world.wake()
-    world.pass_time(30 * SECONDS)
-    assert world.state is RuleState.FAILED
-    assert "Client.InternalError" in (world.rule.status.detail or "")
-    world.pass_time(3 * MINUTES)
-    assert world.state is RuleState.UP
-    assert len(world.starts()) == 2
-
-
-def test_refused_starts_back_off():
-    world = World()
-    world.instance.refuse_start.extend([("InsufficientInstanceCapacity", "No capacity")] * 100)
-    for _ in range(60):
-        world.wake()
-        world.pass_time(MINUTES)
-    assert world.state is RuleState.FAILED
-    assert "InsufficientInstanceCapacity" in (world.rule.status.detail or "")
-    assert world.cloud.calls["start"] <= 8
-
-
-def test_a_protected_resource_is_never_stopped_whatever_the_rule_says():
-    world = up_world()
-    world.instance.protections = (Protection.AUTO_SCALING,)
-    world.pass_time(30 * MINUTES)
-    assert world.stops() == []
-    assert world.rule.status.reason is Reason.PROTECTED
-    world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
-    world.pass_time(5 * MINUTES)
-    assert world.stops() == []
-
-
-def test_dry_run_decides_and_records_but_never_acts():
-    world = World(dry_run=True)
-    world.cloud.start_by_hand(world.ref)
-    world.pass_time(30 * MINUTES)
-    assert world.cloud.journal == []
-    assert "Dry run: it would drain i-00000001" in (world.rule.status.detail or "")
-
-
-def test_a_disabled_rule_is_left_alone():
-    world = World(enabled=False)
-    world.cloud.start_by_hand(world.ref)
-    world.pass_time(30 * MINUTES)
-    assert world.cloud.journal == []
-    assert world.rule.status.reason is Reason.DISABLED
-
-
-def test_a_warm_up_keeps_it_up_until_it_expires():
-    world = World()
-    world.overrides.warm_up("ru_1", minutes=30, by="ak_1", reason="demo")
-    world.pass_time(29 * MINUTES)
-    assert world.state is RuleState.UP
-    assert world.stops() == []
-    world.pass_time(15 * MINUTES)
-    assert world.state is RuleState.DOWN
-
-
-def test_a_cool_down_of_a_rule_in_use_is_refused_without_force():
-    world = up_world()
-    with pytest.raises(ConflictError, match="is in use: traffic 203"):
-        world.overrides.cool_down("ru_1", minutes=30, force=False, propagate=False, by="ak_1", reason=None)
-    world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
-    world.work()
-    assert len(world.stops()) == 1
-
-
-def test_what_is_cooled_down_is_not_started_by_traffic_and_the_proxy_is_told():
-    world = up_world()
-    world.overrides.cool_down("ru_1", minutes=30, force=True, propagate=False, by="ak_1", reason=None)
-    world.pass_time(2 * MINUTES)
-    (state,) = world.stores.proxies.states("lb_1", world.clock.now())
-    assert '"startable": false' in state
-    world.wake()
-    world.pass_time(5 * MINUTES)
-    assert world.state is RuleState.DOWN
-    world.overrides.release("ru_1", by="ak_1")
-    assert world.stores.proxies.states("lb_1", world.clock.now()) == ()
-    world.wake()
-    world.pass_time(2 * MINUTES)
-    assert world.state is RuleState.UP
-
-
-def test_what_somebody_stops_by_hand_stays_down_until_it_is_used_again():
-    world = up_world()
-    world.cloud.stop_by_hand(world.ref)
-    world.pass_time(5 * MINUTES)
-    assert world.state is RuleState.DOWN
-    assert world.starts() == world.starts()[:1]
-    world.wake()
-    world.pass_time(2 * MINUTES)
-    assert world.state is RuleState.UP
-
-
-def test_a_rule_that_raises_is_sent_again_alone_and_does_not_harm_the_others():
-    world = World()
-    world.cloud.add("i-00000009")
-    world.stores.rules.create(make_rule("ru_9", idle=IDLE, resource_ids=("i-00000009",), http=()), "{}")
-    world.pass_time(10 * SECONDS)
-    facts = world.stores.activity.facts
-
-    def broken_for_one(rule_id: str):
-        if rule_id == "ru_1":
-            raise CloudError("InternalServerError", "DynamoDB has a bad day", retryable=True)
-        return facts(rule_id)
-
-    world.stores.activity.facts = broken_for_one  # type: ignore[method-assign]
-    now = world.clock.now()
-    for rule_id in ("ru_1", "ru_9"):
-        world.stores.rules.wake(rule_id, now, "test", now)
-    world.worker.run(ReconcileRequest(ResourceKind.EC2, "us-east-1", ("ru_1", "ru_9"), now + MINUTES, "test"))
-    assert world.stores.rules.get("ru_9").status.state is RuleState.STARTING
-    again = [request for _, request in world.queue.waiting if "ru_1" in request.rule_ids]
-    assert [(request.rule_ids, request.attempt) for request in again] == [(("ru_1",), 1)]
-    world.clock.advance(MINUTES)
-    with pytest.raises(CloudError):
-        world.worker.run(replace(again[0], attempt=3, expires_at=world.clock.now() + MINUTES))
-    world.stores.activity.facts = facts  # type: ignore[method-assign]
-    world.pass_time(2 * MINUTES)
-    assert world.state is RuleState.UP
-
-
-def test_an_expired_request_is_dropped():
-    world = World()
-    request = ReconcileRequest(ResourceKind.EC2, "us-east-1", ("ru_1",), world.clock.now(), "tick")
-    world.worker.run(request)
-    assert world.cloud.calls["describe"] == 0
-
-
-def test_an_aws_call_that_raises_leaves_no_claim_behind_and_is_retried():
-    world = World()
-    world.instance.refuse_start.append(("InternalError", "A bad day"))
-    world.pass_time(10 * SECONDS)
-    world.wake()
-    world.work()
-    assert world.state is RuleState.FAILED
-    assert world.rule.status.claim is None
-    assert "InternalError" in (world.rule.status.detail or "")
-    world.pass_time(3 * MINUTES)
-    assert world.state is RuleState.UP
-
-
-def test_throttling_is_no_failure_of_the_rule_and_slows_its_whole_region_down():
-    world = World()
-    other = world.add_rule("ru_9", "i-00000009")
-    world.cloud.fail_next["start"].append(ThrottledError("RequestLimitExceeded", "Slow down"))
-    world.pass_time(10 * SECONDS)
-    world.wake()
-    world.work()
-    assert world.state is RuleState.DOWN
-    assert world.rule.status.failures == 0
-    assert world.rule.status.claim is None
-    world.overrides.warm_up("ru_9", minutes=30, by="ak_1", reason=None)
-    asked = dict(world.cloud.calls)
-    world.work()
-    assert world.cloud.calls == asked, "nothing is asked of a region that has just throttled"
-    world.pass_time(2 * MINUTES, step=SECONDS)
-    assert world.state is RuleState.UP
-    assert world.cloud.instances[other].state is ResourceState.RUNNING
-
-
-def test_a_region_that_throttles_again_and_again_is_asked_ever_less_often():
-    world = World()
-    world.pass_time(10 * SECONDS)
-    world.cloud.fail_next["describe"].extend([ThrottledError("RequestLimitExceeded", "Slow down")] * 1000)
-    before = world.cloud.calls["describe"]
-    world.wake()
-    world.pass_time(30 * MINUTES)
-    assert world.cloud.calls["describe"] - before <= 14
-
-
-def test_what_cannot_hibernate_after_all_is_stopped_and_the_event_says_so():
-    world = up_world(when_idle="hibernate")
-    world.pass_time(20 * MINUTES)
-    assert world.state is RuleState.DOWN
-    said = [e.words for e in world.stores.events.all(world.rule.created_at, world.clock.now(), 1000).items]
-    assert any("i-00000001 was stopped instead of hibernated" in words for words in said)
-
-
-def test_terminated_resources_are_reported_and_nothing_is_started():
-    world = up_world()
-    world.cloud.terminate(world.ref)
-    world.pass_time(5 * MINUTES)
-    assert world.state is RuleState.FAILED
-    assert world.rule.status.reason is Reason.RESOURCES_GONE
-    assert len(world.starts()) == 1
 
 
 def test_a_look_that_changes_nothing_writes_no_event():

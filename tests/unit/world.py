@@ -16,6 +16,7 @@ from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.errors import InvalidInputError
 from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.domain.rules import RuleState
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.explain import Explain
 from chalicelib.usecases.guards import GuardReader
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chalicelib.domain.resources import ResourceRef
-    from chalicelib.domain.rules import Rule, RuleState
+    from chalicelib.domain.rules import Rule
 
 BEAT = timedelta(seconds=10)
 IDLE = timedelta(minutes=5)
@@ -259,3 +260,13 @@ class Agent:
         now = self.world.clock.now()
         batch = [LogLine(f"{self.seq}-{n}", "lb_1/i-proxy", now, json.dumps(line)) for n, line in enumerate(lines)]
         self.world.ingest.run(batch)
+
+
+def up_world(**spec: Any) -> World:
+    """A world whose rule was just woken and is up."""
+    world = World(**spec)
+    world.pass_time(timedelta(seconds=10))
+    world.wake()
+    world.pass_time(timedelta(minutes=1))
+    assert world.state is RuleState.UP
+    return world
