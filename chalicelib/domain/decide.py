@@ -189,7 +189,7 @@ class _Case:
         drain = self.status.drain
         if drain is None:
             return self._say(Action.DRAIN, RuleState.STOPPING, LOOK_DRAINING, ids=running)
-        if self.now < drain.until and self.facts.confirm_diversion(drain):
+        if self.facts.confirm_diversion(drain, self.now):
             return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
         if self.now - drain.since > DRAIN_GIVEN_UP:
             if self._wanted.ordered:

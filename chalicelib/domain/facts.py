@@ -76,19 +76,19 @@ class Facts:
             default=timedelta(0),
         )
 
-    def confirm_diversion(self, drain: Drain) -> bool:
-        """Whether every source diverts, and has proven time after it began to."""
+    def confirm_diversion(self, drain: Drain, now: datetime) -> bool:
+        """Whether every source diverts now, and has proven time after it began to."""
         return bool(self.sources) and all(
-            source.config_states_version >= drain.version
+            drain.holds_on(source.config_states_version, now)
             and source.config_at is not None
             and source.span is not None
             and source.span.end >= max(source.config_at, drain.since)
             for source in self.sources
         )
 
-    def about_to_act(self, drain: Drain | None) -> bool:
+    def about_to_act(self, drain: Drain | None, now: datetime) -> bool:
         """Whether a wish to go down would be acted on now, and not only waited for."""
-        return drain is None or self.confirm_diversion(drain)
+        return drain is None or self.confirm_diversion(drain, now)
 
     def evidence(self, status: RuleStatus, now: datetime) -> tuple[Evidence, ...]:
         """Everything that a decision may stand on, in the words of the explanation."""

@@ -111,6 +111,6 @@ def refused(status: RuleStatus, action: Action, outcomes: Sequence[Outcome], rul
 
 
 def drained(status: RuleStatus, version: int, now: datetime, until: datetime) -> RuleStatus:
-    """The status once the diversion is asked for, or renewed: a renewal keeps the moment and version of the first."""
-    drain = replace(status.drain, until=until) if status.drain else Drain(now, until, version)
+    """The status once the diversion is asked for, or renewed: a renewal keeps the moment of the first."""
+    drain = status.drain.renewed(version, until) if status.drain else Drain(now, until, version)
     return replace(status, drain=drain)

@@ -157,7 +157,7 @@ def _veto(rule: Rule, facts: Facts, now: datetime) -> str | None:
         beat = judge_heartbeat(guard, facts.heartbeat_at, now)
         if beat.vetoes:
             return beat.words
-    if len(heartbeats) == len(rule.spec.guards) or not facts.about_to_act(rule.status.drain):
+    if len(heartbeats) == len(rule.spec.guards) or not facts.about_to_act(rule.status.drain, now):
         return None
     if facts.guards is None:
         return UNREAD

@@ -32,6 +32,7 @@ class Guest:
     traffic: Traffic
     agent: Agent | None
     service: timedelta
+    idle: timedelta
     linked: bool = False
     ready_at: datetime | None = None
     ended_at: datetime | None = None

@@ -1,8 +1,8 @@
 """The proxies of the simulation: agents that poll, report and beat, or do not; and stores that ask them when read.
 
 A real agent sends a heartbeat each ten seconds, 26 million in 30 days of 100 proxies. Between two reads of a store
-nobody can tell ten heartbeats from the one that proves the same stretch, so an agent brings its proof, and what was used
-in it, up to the last ten-second boundary at the moment at which somebody reads. Lost ones are real holes.
+nobody can tell ten heartbeats from the one that proves the same stretch, so an agent brings its proof, and what was
+used in it, up to the last ten-second boundary at the moment at which somebody reads. Lost ones are real holes.
 """
 
 from __future__ import annotations
@@ -37,13 +37,18 @@ PENDING_POLL = timedelta(seconds=1)
 KEPT = timedelta(minutes=15)
 """How far back an agent can send again what got lost."""
 
+REMEMBERED = timedelta(days=2)
+"""Longer than any idle time: what was lost before that decides nothing any more."""
+
 Gap = tuple[datetime, datetime]
 
 
 class Agent:
     """One proxy's only member, which behaves until told otherwise."""
 
-    def __init__(self, load_balancer_id: str, member: str, store: WatchedProxies, clock: VirtualClock) -> None:
+    def __init__(
+        self, load_balancer_id: str, member: str, store: WatchedProxies, clock: VirtualClock, phase: timedelta
+    ) -> None:
         self.load_balancer_id, self.member = load_balancer_id, member
         self.source = f"proxy {member}"
         self.guests: list[Guest] = []
@@ -57,6 +62,7 @@ class Agent:
         self._drains: dict[str, datetime] = {}
         self._told: dict[str, str | None] = {}
         self._polls = False
+        self._phase = phase
 
     # What it proves
 
@@ -99,7 +105,7 @@ class Agent:
         missing = (self._through, boundary)
         self.alive = self.heard = True
         if boundary > self._through:
-            self._gaps.append(missing)
+            self._gaps = [*(gap for gap in self._gaps if gap[1] > now - REMEMBERED), missing]
             self._through = boundary
             self._clock.at(now + POLL, lambda: self._mend(missing, kept=not began_anew))
         if began_anew:
@@ -118,10 +124,13 @@ class Agent:
         asked = self._store.poll(self.load_balancer_id).resend_from.get(self.member)
         start, end = missing
         if asked is not None and kept and end - start <= KEPT:
-            self._gaps.remove(missing)
+            self._gaps = [gap for gap in self._gaps if gap != missing]
             self._send(start, end)
         elif asked is not None:
-            self._send(end, self._through, hole=True)
+            # It vouches for the time behind the hole, as far as the next one.
+            upto = min((other for other, _ in self._gaps if other >= end), default=self._through)
+            if upto > end:
+                self._send(end, upto, hole=True)
 
     # What it polls and reports
 
@@ -130,8 +139,7 @@ class Agent:
         self._told[rule_id] = state
         if not self._polls:
             now = self._clock.now()
-            phase = timedelta(seconds=self._seq % POLL.seconds)
-            wait = PENDING_POLL if self._drains else POLL - (now - START + phase) % POLL
+            wait = PENDING_POLL if self._drains else POLL - (now - START + self._phase) % POLL
             self._polls = True
             self._clock.at(now + wait, self._poll)
 

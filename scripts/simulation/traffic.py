@@ -65,7 +65,7 @@ class Traffic:
 
 
 def draw(pattern: Pattern, idle: int, days: int, chance: random.Random) -> Traffic:
-    """The traffic of one rule; `idle` is its idle time in seconds, and within a session it is never idle for so long."""
+    """The traffic of one rule. `idle` is its idle time in seconds; within a session it is never unused for so long."""
     starts, ends = array("i"), array("i")
     for start, end in sorted(_SESSIONS[pattern](days, chance)):
         begin = max(start, ends[-1] + 1 if ends else 1)
@@ -94,7 +94,7 @@ def _nightly(days: int, chance: random.Random) -> Iterator[tuple[int, int]]:
 def _bursts(days: int, chance: random.Random) -> Iterator[tuple[int, int]]:
     at = 0.0
     while at < days * DAY:
-        at += chance.expovariate(1 / (1.5 * DAY))
+        at += chance.expovariate(1 / (6 * DAY))
         yield int(at), int(at) + chance.choice((0, 2 * MINUTE, 10 * MINUTE, 40 * MINUTE))
 
 

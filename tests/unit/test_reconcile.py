@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import LostClaimError
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import RuleState
+from chalicelib.domain.rules import Drain, RuleState
 from tests.unit.world import BEAT, IDLE, World, up_world
 
 SECONDS = timedelta(seconds=1)
@@ -281,3 +282,18 @@ def test_a_decision_carries_reason_evidence_and_when_to_look_again():
     assert decision.action is Action.NOTHING
     assert decision.until > world.clock.now()
     assert {row.source for row in decision.evidence} >= {"ec2 i-00000001", "proxy i-proxy"}
+
+
+def test_a_member_that_missed_the_renewal_of_a_drain_is_not_believed_to_divert_for_longer_than_it_does():
+    start = START
+    minute = timedelta(minutes=1)
+    first = Drain(start, start + minute, 5)
+    assert first.holds_on(5, start)
+    assert not first.holds_on(4, start)
+    assert not first.holds_on(5, start + minute)
+    renewed = first.renewed(7, start + 2 * minute)
+    assert renewed.since == start
+    assert renewed.holds_on(7, start + minute)
+    assert renewed.holds_on(6, start)
+    assert not renewed.holds_on(6, start + minute), "what it has ends by itself"
+    assert not renewed.renewed(9, start + 3 * minute).holds_on(6, start)

@@ -28,6 +28,10 @@ class VirtualClock:
         """Schedule something; what lies in the past happens at the next move."""
         heapq.heappush(self._scheduled, (when, next(self._order), do))
 
+    def next_at(self) -> datetime | None:
+        """When the next scheduled thing happens, None while there is none."""
+        return self._scheduled[0][0] if self._scheduled else None
+
     def advance(self, by: timedelta) -> None:
         """Move on, doing what was scheduled as its time comes."""
         target = self._now + by

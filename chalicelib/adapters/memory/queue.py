@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right, insort
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,9 +19,14 @@ if TYPE_CHECKING:
 LONGEST_DELAY = 900
 """Seconds, as in SQS; there they are whole."""
 
+_ready_at = itemgetter(0)
+
 
 class MemoryQueue:
-    """`chaos`, where given, loses, repeats and shuffles messages as a bad day at SQS would."""
+    """`chaos`, where given, loses, repeats and shuffles messages as a bad day at SQS would.
+
+    `waiting` is in the order in which messages become ready, so that a delivery touches only those that are.
+    """
 
     def __init__(self, clock: Clock, chaos: random.Random | None = None) -> None:
         self._clock = clock
@@ -33,7 +40,12 @@ class MemoryQueue:
         at = self._clock.now() + timedelta(seconds=seconds)
         for request in requests:
             copies = 1 if self._chaos is None else self._chaos.choice((0, 1, 1, 1, 2))
-            self.waiting += [(at, request)] * copies
+            for _ in range(copies):
+                insort(self.waiting, (at, request), key=_ready_at)
+
+    def next_at(self) -> datetime | None:
+        """When the next message is ready, None while there is none."""
+        return self.waiting[0][0] if self.waiting else None
 
     def deliver(self, handle: Callable[[ReconcileRequest], None]) -> int:
         """Hand over what is ready now; answers how many messages that were. What the handler sends stays waiting.
@@ -41,8 +53,9 @@ class MemoryQueue:
         A message whose handler raises, and those behind it, wait for the next delivery.
         """
         now = self._clock.now()
-        ready = [request for at, request in self.waiting if at <= now]
-        self.waiting = [(at, request) for at, request in self.waiting if at > now]
+        count = bisect_right(self.waiting, now, key=_ready_at)
+        ready = [request for _, request in self.waiting[:count]]
+        del self.waiting[:count]
         if self._chaos is not None:
             self._chaos.shuffle(ready)
         handled = 0
@@ -51,5 +64,6 @@ class MemoryQueue:
                 handle(request)
                 handled += 1
         finally:
-            self.waiting += [(now, request) for request in ready[handled:]]
+            for request in ready[handled:]:
+                insort(self.waiting, (now, request), key=_ready_at)
         return handled

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.idempotency import Answers
@@ -19,6 +21,7 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
+from chalicelib.domain.rules import Rule, RuleStatus
 from chalicelib.ports import NO_GRAPH, NOBODY, DueRule
 
 if TYPE_CHECKING:
@@ -28,18 +31,22 @@ if TYPE_CHECKING:
     from chalicelib.adapters.memory.proxies import MemoryProxyStore
     from chalicelib.adapters.memory.schedules import MemorySchedules
     from chalicelib.domain.resources import ResourceRef
-    from chalicelib.domain.rules import Claim, Override, Rule, RuleSpec, RuleStatus
+    from chalicelib.domain.rules import Claim, Override, RuleSpec
     from chalicelib.ports import Clock, Idempotency, Page
+
+_due_at = itemgetter(0)
+_decisive = attrgetter(*(f.name for f in fields(RuleStatus) if f.name not in {"due_at", "seen", "claim"}))
 
 
 class MemoryRules:
-    """Implements RuleRepository and RuleStatusStore over one dictionary."""
+    """Implements RuleRepository and RuleStatusStore over one dictionary, with the due ones found by their time."""
 
     def __init__(self, proxies: MemoryProxyStore, schedules: MemorySchedules, clock: Clock) -> None:
         self._proxies = proxies
         self._schedules = schedules
         self._clock = clock
         self._rules: dict[str, Rule] = {}
+        self._due: list[tuple[datetime, str]] = []
         self._owners: dict[str, str] = {}
         self._sharers: dict[str, set[str]] = defaultdict(set)
         self._answers = Answers(clock)
@@ -59,7 +66,7 @@ class MemoryRules:
         self._check_room(rule.spec)
         self._check_links(rule.spec, graph)
         self._take(rule.id, rule.spec)
-        self._rules[rule.id] = rule
+        self._put(rule)
         self._link(rule.id, None, rule.spec)
         self._publish(rule, compact)
         self._answers.remember(idempotency, rule.id)
@@ -96,7 +103,7 @@ class MemoryRules:
             revision=stored.revision + 1,
             updated_at=now,
         )
-        self._rules[new.id] = new
+        self._put(new)
         self._link(new.id, stored.spec, new.spec)
         self._publish(new, compact)
         return new
@@ -107,6 +114,7 @@ class MemoryRules:
             raise ConflictError(f"Rules depend on {rule.id}: {', '.join(stored.dependents)}.")
         self._link(stored.id, stored.spec, None)
         self._give_back(stored, None)
+        self._not_due(stored)
         del self._rules[stored.id]
         if stored.spec.load_balancer_id is not None:
             self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
@@ -118,11 +126,9 @@ class MemoryRules:
     # RuleStatusStore
 
     def due(self, now: datetime, limit: int, cursor: str | None = None) -> Page[DueRule]:
-        ready = [
-            DueRule(rule.id, rule.status.due_at, rule.spec.kind, rule.spec.region)
-            for rule in self._rules.values()
-            if rule.status.due_at is not None and rule.status.due_at <= now
-        ]
+        passed = self._due[: bisect_right(self._due, now, key=_due_at)]
+        rules = [(due_at, self._rules[id_]) for due_at, id_ in passed]
+        ready = [DueRule(rule.id, due_at, rule.spec.kind, rule.spec.region) for due_at, rule in rules]
         return page(ready, limit, cursor, _by_due, of="due")
 
     def claim(self, rule: Rule, claim: Claim, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
@@ -135,9 +141,10 @@ class MemoryRules:
     def record(self, rule: Rule, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
         stored = self._at_revision(rule)
         self._move_on(needs)
-        bare = {"due_at": None, "seen": ()}
-        new = replace(_keep_wake(stored, status), claim=None)
-        same = replace(stored.status, **bare) == replace(new, **bare)  # type: ignore[arg-type]
+        new = _keep_wake(stored, status)
+        if new.claim is not None:
+            new = replace(new, claim=None)
+        same = stored.status.claim is None and _decisive(stored.status) == _decisive(new)
         return self._write(stored, new, step=0 if same else 1)
 
     def wake(self, rule_id: str, at: datetime, cause: str, not_after: datetime) -> Rule:
@@ -159,12 +166,38 @@ class MemoryRules:
     # Below both
 
     def _write(self, stored: Rule, status: RuleStatus, step: int = 1) -> Rule:
-        new = replace(stored, status=status, revision=stored.revision + step)
-        self._rules[new.id] = new
+        # Spelled out: `dataclasses.replace` would cost more than all else that a write does here.
+        new = Rule(
+            stored.id,
+            stored.spec,
+            status,
+            stored.version,
+            stored.revision + step,
+            stored.created_at,
+            stored.updated_at,
+            stored.dependents,
+        )
+        self._put(new)
         return new
+
+    def _put(self, rule: Rule) -> None:
+        before, due_at = self._rules.get(rule.id), rule.status.due_at
+        self._rules[rule.id] = rule
+        if before is not None:
+            if before.status.due_at == due_at:
+                return
+            self._not_due(before)
+        if due_at is not None:
+            insort(self._due, (due_at, rule.id))
+
+    def _not_due(self, rule: Rule) -> None:
+        if rule.status.due_at is not None:
+            del self._due[bisect_left(self._due, (rule.status.due_at, rule.id))]
 
     def _move_on(self, needs: Mapping[str, int]) -> None:
         """All of them, or none."""
+        if not needs:
+            return
         found = self.get_many(list(needs))
         if {id_: rule.revision for id_, rule in found.items()} != needs:
             raise NeighbourChangedError(", ".join(needs))
@@ -234,6 +267,8 @@ class MemoryRules:
 
 def _keep_wake(stored: Rule, status: RuleStatus) -> RuleStatus:
     """Only a wake writes when and by what a rule was woken."""
+    if (status.woken_at, status.woken_by) == (stored.status.woken_at, stored.status.woken_by):
+        return status
     return replace(status, woken_at=stored.status.woken_at, woken_by=stored.status.woken_by)
 
 
