@@ -125,6 +125,10 @@ class Checks:
         used = self._guests[rule.id].used(now)
         if now < used + rule.spec.idle:
             yield f"stopped with activity at {used:%d %b %H:%M:%S} inside its idle time of {rule.spec.idle}"
+        began = [self._cloud.instances[ref].running_since for ref in rule.spec.refs]
+        oldest = min((at for at in began if at is not None), default=None)
+        if oldest is not None and now < oldest + rule.spec.idle:
+            yield f"stopped although it runs only since {oldest:%d %b %H:%M:%S}, less than its idle time"
 
     def _of_settings(self, rule: Rule, what: str) -> Iterator[str]:
         if not rule.spec.enabled or rule.spec.dry_run:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 RULES_A_PROXY = 100
 REGIONS = ("us-east-1", "eu-central-1")
-MIX = {Pattern.NEVER: 60, Pattern.BURSTS: 27, Pattern.NIGHTLY: 3, Pattern.OFFICE: 6, Pattern.ALWAYS: 4}
+MIX = {Pattern.NEVER: 64, Pattern.BURSTS: 26, Pattern.NIGHTLY: 2, Pattern.OFFICE: 5, Pattern.ALWAYS: 3}
 """Per cent of the rules behind a proxy. Most machines of an account are forgotten, or needed now and then."""
 
-DATABASES, SCHEDULED_ONLY, UNWATCHED, WITH_SCHEDULE = 0.05, 0.02, 0.01, 0.05
+DATABASES, SCHEDULED_ONLY, UNWATCHED, WITH_SCHEDULE = 0.05, 0.01, 0.01, 0.03
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")
 
 

@@ -94,7 +94,7 @@ def _nightly(days: int, chance: random.Random) -> Iterator[tuple[int, int]]:
 def _bursts(days: int, chance: random.Random) -> Iterator[tuple[int, int]]:
     at = 0.0
     while at < days * DAY:
-        at += chance.expovariate(1 / (6 * DAY))
+        at += chance.expovariate(1 / (9 * DAY))
         yield int(at), int(at) + chance.choice((0, 2 * MINUTE, 10 * MINUTE, 40 * MINUTE))
 
 

@@ -1,30 +1,27 @@
 """What `ports.Metrics` promises, of the metrics in memory and of CloudWatch on moto.
 
-What moto never does (pages, series that could not be read) is scripted on a wire, for the AWS adapter alone.
+What moto never does (pages, series that could not be read) is in tests/unit/aws/test_cloudwatch.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError
 from botocore.handlers import BUILTIN_HANDLERS
 
-from chalicelib.adapters.aws.clients import client
 from chalicelib.adapters.aws.cloudwatch import CloudWatchMetrics
 from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.adapters.memory.signals import FakeMetrics
 from chalicelib.domain.errors import CloudError, ThrottledError
-from chalicelib.domain.guards import Guard, GuardMetric, judge
+from chalicelib.domain.guards import GuardMetric
 from chalicelib.domain.resources import ResourceKind, ResourceRef
 from chalicelib.ports import Series
 from tests.contract.conftest_aws import REGION, fresh_aws
-from tests.unit.aws.conftest import Wire, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,155 +244,3 @@ class TestFailures:
         assert caught.value.retryable is error.retryable
         assert isinstance(caught.value, ThrottledError) is isinstance(error, ThrottledError)
         assert values(bench.metrics.read([of("i-1")], bench.start, end)[of("i-1")]) == [7]
-
-
-def result(n: int, *points: float, first: datetime = AT, status: str = "Complete") -> dict[str, Any]:
-    """The answer to the query `n` of a call."""
-    times = [first + k * FIVE for k in range(len(points))]
-    return {"Id": f"m{n}", "Timestamps": times, "Values": list(points), "StatusCode": status}
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    """Scripted answers, of CloudWatch in both regions."""
-    with fresh_aws():
-        wire = Wire()
-        for region in (REGION, ELSEWHERE):
-            wire.tap("cloudwatch", region)
-        yield wire
-
-
-def scripted(wire: Wire, *answers: dict[str, Any] | Exception) -> None:
-    """The calls to come are answered so, one after the other; each but the last has a token for the next."""
-    rest = list(answers)
-
-    def answer(_: dict[str, Any]) -> dict[str, Any]:
-        now = rest.pop(0)
-        if isinstance(now, Exception):
-            raise now
-        return now
-
-    wire.on["GetMetricData"] = answer
-
-
-def read(*series: Series) -> dict[Series, tuple[Sample, ...]]:
-    return CloudWatchMetrics().read(series, AT, AT + timedelta(hours=1))
-
-
-class TestCloudWatch:
-    @pytest.mark.parametrize(
-        ("series", "metric", "dimension", "statistic", "period"),
-        [
-            (of("i-0a"), ("AWS/EC2", "CPUUtilization"), "InstanceId", "Maximum", 300),
-            (of("i-0a", NETWORK), ("AWS/EC2", "NetworkOut"), "InstanceId", "Sum", 300),
-            (of("my-db", CONNECTIONS), ("AWS/RDS", "DatabaseConnections"), "DBInstanceIdentifier", "Maximum", 60),
-        ],
-    )
-    def test_each_metric_is_asked_for_by_its_own_name_statistic_and_period(
-        self, wire, series, metric, dimension, statistic, period
-    ):
-        scripted(wire, {"MetricDataResults": []})
-        read(series)
-        ((_, asked),) = wire.calls
-        (query,) = asked["MetricDataQueries"]
-        assert query["MetricStat"] == {
-            "Metric": {
-                "Namespace": metric[0],
-                "MetricName": metric[1],
-                "Dimensions": [{"Name": dimension, "Value": series.ref.id}],
-            },
-            "Period": period,
-            "Stat": statistic,
-        }
-
-    def test_the_names_of_queries_are_such_as_cloudwatch_takes_whatever_the_resources_are_called(self, wire):
-        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
-        scripted(wire, {"MetricDataResults": []})
-        read(*[of(id_, CONNECTIONS) for id_ in ("my-db", "My_Db", "1", "-", "m0")])
-        names = [query["Id"] for query in wire.calls[0][1]["MetricDataQueries"]]
-        assert len(set(names)) == 5
-        assert all(re.fullmatch("[a-z][a-zA-Z0-9_]*", name) for name in names)
-
-    def test_the_start_is_put_on_a_whole_period_and_the_time_asked_for_is_within(self, wire):
-        scripted(wire, {"MetricDataResults": []})
-        start, end = AT + timedelta(minutes=7, seconds=13), AT + timedelta(minutes=38, seconds=41)
-        CloudWatchMetrics().read([of("i-1")], start, end)
-        ((_, asked),) = wire.calls
-        assert asked["StartTime"] == AT + FIVE
-        assert asked["EndTime"] > AT + timedelta(minutes=30)  # exclusive: the point at 8:30 ends at 8:35
-
-    def test_the_points_of_all_pages_are_put_together(self, wire):
-        scripted(
-            wire,
-            {"MetricDataResults": [result(0, 1, 2, status="PartialData")], "NextToken": "2"},
-            {"MetricDataResults": [result(1, 7)], "NextToken": "3"},
-            {"MetricDataResults": [result(0, 3, first=AT + 2 * FIVE)]},
-        )
-        found = read(of("i-1"), of("i-2"))
-        assert [values(samples) for samples in found.values()] == [[1, 2, 3], [7]]
-        assert [asked.get("NextToken") for _, asked in wire.calls] == [None, "2", "3"]
-        assert len({str(asked["MetricDataQueries"]) for _, asked in wire.calls}) == 1
-
-    @pytest.mark.parametrize("status", ["Forbidden", "InternalError", "PartialData"])
-    def test_a_series_that_was_not_read_has_no_points_and_the_others_have_theirs(self, wire, status):
-        scripted(wire, {"MetricDataResults": [result(0, 5), result(1, status=status), result(2, 6)]})
-        assert [values(samples) for samples in read(of("i-1"), of("i-2"), of("i-3")).values()] == [[5], [], [6]]
-
-    def test_a_series_that_the_answer_leaves_out_has_no_points(self, wire):
-        too_many = {"Code": "MaxMetricsExceeded", "Value": "Maximum number of allowed metrics exceeded"}
-        scripted(wire, {"MetricDataResults": [result(1, 6)], "Messages": [too_many]})
-        assert [values(samples) for samples in read(of("i-1"), of("i-2")).values()] == [[], [6]]
-
-    def test_an_internal_error_is_asked_again_with_the_token_that_came_with_it(self, wire):
-        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataResult.html
-        scripted(
-            wire,
-            {"MetricDataResults": [result(0, status="InternalError")], "NextToken": "again"},
-            {"MetricDataResults": [result(0, 4)]},
-        )
-        assert values(read(of("i-1"))[of("i-1")]) == [4]
-
-    @pytest.mark.parametrize("missing", [{0, 1, 2}, {5}, {9, 10, 11}])
-    def test_a_series_read_in_part_is_never_taken_for_quiet(self, wire, missing):
-        """Of an hour of silence some points came: `judge` needs all of the window, so there is no verdict."""
-        points = {AT + n * FIVE: 0.0 for n in range(12) if n not in missing}
-        part = {"Id": "m0", "StatusCode": "PartialData", "Timestamps": list(points), "Values": list(points.values())}
-        scripted(wire, {"MetricDataResults": [part]})
-        samples = read(of("i-1"))[of("i-1")]
-        assert judge(Guard(CPU, 5, timedelta(hours=1)), {of("i-1").ref: samples}, AT + timedelta(hours=1)).vetoes
-
-    @pytest.mark.parametrize("code", ["Throttling", "ThrottlingException"])
-    def test_throttling_on_a_later_page_gives_no_half_an_answer(self, wire, code):
-        first = {"MetricDataResults": [result(0, 1, status="PartialData")], "NextToken": "2"}
-        scripted(wire, first, refusal(code, operation="GetMetricData"))
-        with pytest.raises(ThrottledError):
-            read(of("i-1"))
-
-    def test_a_failure_in_one_region_gives_no_half_an_answer_either(self, wire):
-        scripted(wire, {"MetricDataResults": [result(0, 1)]}, refusal("AccessDenied", operation="GetMetricData"))
-        with pytest.raises(CloudError, match="AccessDenied"):
-            read(of("i-1"), of("i-1", region=ELSEWHERE))
-
-    def test_a_broken_way_to_aws_is_an_error_that_a_retry_can_help(self, wire):
-        scripted(wire, ReadTimeoutError(endpoint_url="https://monitoring.us-east-1.amazonaws.com"))
-        with pytest.raises(CloudError) as caught:
-            read(of("i-1"))
-        assert caught.value.retryable
-
-    def test_a_series_that_cloudwatch_has_never_heard_of_has_no_points(self):
-        with fresh_aws():
-            assert read(of("i-1")) == {of("i-1"): ()}
-
-    def test_a_series_given_501_times_is_asked_for_once(self, wire):
-        scripted(wire, {"MetricDataResults": []})
-        read(*[of("i-1")] * 501)
-        ((_, asked),) = wire.calls
-        assert len(asked["MetricDataQueries"]) == 1
-
-    def test_no_client_is_made_before_it_is_needed_and_none_for_another_region(self):
-        with fresh_aws():
-            metrics = CloudWatchMetrics()
-            metrics.read([], AT, AT + FIVE)
-            assert client.cache_info().currsize == 0
-            metrics.read([of("i-1")], AT, AT + FIVE)
-            assert client.cache_info().currsize == 1

@@ -208,7 +208,7 @@ class TestSessionManager:
             manager.sessions.open([instance(0)])
         assert caught.value.retryable
 
-    def test_no_client_is_made_before_it_is_needed_and_none_for_another_region(self, monkeypatch):
+    def test_no_client_is_made_before_it_is_needed_and_none_for_another_region(self):
         with fresh_aws():
             sessions = SsmSessions()
             sessions.open([])

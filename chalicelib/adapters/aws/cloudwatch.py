@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 BATCH = 500
 """Metrics a call."""
 
+_UNREAD = frozenset({"Forbidden", "InternalError"})
+"""Whatever comes with these is not the metric; PartialData is true as far as it goes, and the rest is a hole.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataResult.html
+"""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,17 +78,25 @@ def _read(
     """One batch, page by page. A metric with points on two pages comes twice."""
     cloudwatch: Any = client("cloudwatch", region)
     # CloudWatch asks for times on whole periods, and answers faster for them.
-    aligned = start - (start - _EPOCH) % timedelta(minutes=5)
+    first, last = _floor(start, timedelta(minutes=5)), _floor(end, timedelta(minutes=1))
+    if first >= last:  # what CloudWatch refuses: no period is whole in between
+        return
     request: dict[str, Any] = {
         "MetricDataQueries": [_query(n, each) for n, each in enumerate(series)],
-        "StartTime": aligned,
-        "EndTime": end,
+        "StartTime": first,
+        "EndTime": last,
         "ScanBy": "TimestampAscending",
     }
+    # The paginator refuses a token that comes twice, where a loop of our own would never end.
+    pages: Iterator[dict[str, Any]] = iter(cloudwatch.get_paginator("get_metric_data").paginate(**request))
     while True:
         with translated():
-            answer = cloudwatch.get_metric_data(**request)
+            answer = next(pages, None)
+        if answer is None:
+            return
         for result in answer["MetricDataResults"]:
+            if result.get("StatusCode") in _UNREAD:
+                continue
             each = series[int(result["Id"].removeprefix("m"))]
             source = _SOURCES[each.metric]
             yield (
@@ -94,9 +108,10 @@ def _read(
                     if start <= at.astimezone(UTC) and at.astimezone(UTC) + source.period <= end
                 ],
             )
-        if not answer.get("NextToken"):
-            return
-        request["NextToken"] = answer["NextToken"]
+
+
+def _floor(at: datetime, period: timedelta) -> datetime:
+    return at - (at - _EPOCH) % period
 
 
 def _query(n: int, series: Series) -> dict[str, Any]:

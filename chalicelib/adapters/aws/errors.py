@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 _THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"})
-_TRANSIENT = frozenset({"InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable", "RequestTimeout"})
+_TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalErrorException",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServiceFault",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "Unavailable",
+    }
+)
 
 
 @contextmanager

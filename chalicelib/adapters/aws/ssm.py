@@ -29,4 +29,4 @@ def _by_target(region: str) -> Counter[str]:
     ssm: Any = client("ssm", region)
     with translated():
         pages = ssm.get_paginator("describe_sessions").paginate(State="Active")
-        return Counter(session["Target"] for page in pages for session in page["Sessions"])
+        return Counter(session.get("Target", "") for page in pages for session in page["Sessions"])
