@@ -32,7 +32,7 @@ def found(outcome: Outcome, words: str) -> bool:
 def test_a_small_account_lives_three_days_without_a_violation(seed):
     outcome = simulate(60, 3, seed)
     assert outcome.violations == ()
-    assert int(outcome.summary["stops"].replace(",", "")) > 50, "it did something"
+    assert int(outcome.summary["stops"].replace(",", "")) > 30, "it did something"
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
