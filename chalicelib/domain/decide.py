@@ -106,7 +106,9 @@ class _Case:
             return self._say(Action.CANCEL_STOP, RuleState.UP, timedelta(seconds=1), ids=existing)
         if self.status.state in {RuleState.STARTING, RuleState.FAILED} and not self.facts.healthy:
             return self._starting(Reason.AWAITING_HEALTH, LOOK_HEALTH)
-        return self._say(Action.NOTHING, RuleState.UP, self._wanted.until - self.now)
+        # A wish that is only caution starts nothing: what does not run is not up for it.
+        state = RuleState.UP if self.facts.within(ResourceState.RUNNING) else self._observed_state()
+        return self._say(Action.NOTHING, state, self._wanted.until - self.now)
 
     def _start(self, stopped: tuple[ObservedResource, ...]) -> Decision:
         requested_at = self.status.start_requested_at

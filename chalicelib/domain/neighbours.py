@@ -39,7 +39,9 @@ class Neighbour:
     @property
     def holds_us(self) -> bool:
         """Of a dependent: whether we may not go down yet, because it is on its way down before us."""
-        return self.needs_us or self.rule.status.state is RuleState.STOPPING
+        status = self.rule.status
+        still_runs = status.state is RuleState.FAILED and status.reason is Reason.STOP_FAILED
+        return self.needs_us or status.state is RuleState.STOPPING or still_runs
 
     def ready_at(self) -> datetime | None:
         """Of a dependency: when it is, or was, up for its delay; None while it is not up.

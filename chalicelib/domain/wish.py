@@ -103,7 +103,8 @@ def _at_rest(rule: Rule, facts: Facts, now: datetime) -> Wish | None:
     if facts.schedules and rests_outside(facts.schedules) is Desired.UP:
         return Wish(Desired.UP, Reason.UPTIME, now + RESYNC, "Outside its downtime windows.")
     needed_until = max((d.rule.status.since for d in facts.dependents if d.rule.status.since), default=None)
-    if needed_until is not None and now < needed_until + rule.spec.idle:
+    runs = facts.within(ResourceState.RUNNING, ResourceState.PENDING)
+    if runs and needed_until is not None and now < needed_until + rule.spec.idle:
         recently = "A rule that depends on it went down less than its idle time ago."
         return Wish(Desired.UP, Reason.NEEDED, needed_until + rule.spec.idle, recently, may_start=False)
     return Wish(Desired.DOWN, Reason.RESTING, now + RESYNC, ordered=True)

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import ConflictError, InvalidInputError
+from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import DependsOn, RuleState
 from chalicelib.usecases.dependencies import graph_below
 from tests.builders import make_rule
@@ -136,3 +137,22 @@ def test_what_others_need_is_not_deleted():
         world.stores.rules.delete(world.stores.rules.get("ru_db"))
     world.change("ru_1", depends_on=())
     world.stores.rules.delete(world.stores.rules.get("ru_db"))
+
+
+def test_what_is_down_is_not_up_because_who_needs_it_went_down_a_moment_ago():
+    world = world_with_db()
+    assert world.cloud.instances[world.db].state is ResourceState.STOPPED
+    assert state(world, "ru_db") is RuleState.DOWN
+    world.overrides.cool_down("ru_db", minutes=5, force=False, propagate=False, by="ak_1", reason=None)
+    world.pass_time(MINUTE)
+    assert state(world, "ru_db") is RuleState.DOWN
+
+
+def test_what_is_needed_waits_for_who_aws_does_not_stop():
+    world = world_with_db()
+    world.wake()
+    world.pass_time(3 * MINUTE)
+    world.instance.refuse_stop.extend([("IncorrectInstanceState", "Not now")] * 3)
+    world.pass_time(6 * IDLE)
+    stops = {id_: at for at, what, id_ in world.cloud.journal if what == "stop"}
+    assert stops["i-000000db"] >= stops["i-00000001"] + world.instance.halt
