@@ -44,9 +44,10 @@ def by_hand(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> W
         return None
     status = rule.status
     stopped_at = now if found_stopped(rule, facts) else status.stopped_by_hand_at
-    if stopped_at is not None and not _superseded(stopped_at, facts, said):
+    again = found_started(rule, facts)  # and started by hand since: the later hand counts
+    if stopped_at is not None and not again and not _superseded(stopped_at, facts, said):
         return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, now + RESYNC, _who(facts))
-    started_at = now if found_started(rule, facts) else status.started_by_hand_at
+    started_at = now if again else status.started_by_hand_at
     if started_at is None or not facts.schedules or said.desired is Desired.UP or _superseded(started_at, facts, said):
         return None
     if not facts.within(ResourceState.RUNNING, ResourceState.PENDING):

@@ -94,3 +94,17 @@ def test_what_cannot_hibernate_after_all_is_stopped_and_the_event_says_so():
     assert world.state is RuleState.DOWN
     said = [e.words for e in world.stores.events.all(world.rule.created_at, world.clock.now(), 1000).items]
     assert any("i-00000001 was stopped instead of hibernated" in words for words in said)
+
+
+def test_what_somebody_stops_by_hand_and_then_starts_again_is_left_up():
+    """Found by the simulation: the first hand was respected longer than the second."""
+    world = World(load_balancer_id=None, http=(), tcp=())
+    world.cloud.start_by_hand(world.ref)
+    world.pass_time(10 * MINUTES)
+    world.cloud.stop_by_hand(world.ref)
+    world.pass_time(60 * MINUTES)
+    assert world.state is RuleState.DOWN
+    world.cloud.start_by_hand(world.ref)
+    world.pass_time(60 * MINUTES)
+    assert world.state is RuleState.UP
+    assert world.stops() == []

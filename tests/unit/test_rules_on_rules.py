@@ -6,10 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.domain.decisions import Reason
+from chalicelib.adapters.memory.clock import START
+from chalicelib.domain.decide import decide
+from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import ConflictError, InvalidInputError
-from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import DependsOn, RuleState
+from chalicelib.domain.facts import Facts
+from chalicelib.domain.neighbours import Neighbour
+from chalicelib.domain.resources import ObservedResource, ResourceState
+from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.usecases.dependencies import graph_below
 from tests.builders import make_rule
 from tests.unit.world import IDLE, World
@@ -140,19 +144,18 @@ def test_what_others_need_is_not_deleted():
 
 
 def test_what_is_down_is_not_up_because_who_needs_it_went_down_a_moment_ago():
-    world = world_with_db()
-    assert world.cloud.instances[world.db].state is ResourceState.STOPPED
-    assert state(world, "ru_db") is RuleState.DOWN
-    world.overrides.cool_down("ru_db", minutes=5, force=False, propagate=False, by="ak_1", reason=None)
-    world.pass_time(MINUTE)
-    assert state(world, "ru_db") is RuleState.DOWN
+    """Found by the simulation: a rule that needed it started on a dependency that was up only on paper."""
+    now = START + MINUTE
+    db = make_rule("ru_db", RuleStatus(), load_balancer_id=None, http=())
+    web = make_rule("ru_web", RuleStatus(since=START), resource_ids=("i-2",))
+    facts = Facts((ObservedResource(db.spec.refs[0], ResourceState.STOPPED),), dependents=(Neighbour(web),))
+    decision = decide(db, facts, now)
+    assert (decision.state, decision.action) == (RuleState.DOWN, Action.NOTHING)
 
 
 def test_what_is_needed_waits_for_who_aws_does_not_stop():
-    world = world_with_db()
-    world.wake()
-    world.pass_time(3 * MINUTE)
-    world.instance.refuse_stop.extend([("IncorrectInstanceState", "Not now")] * 3)
-    world.pass_time(6 * IDLE)
-    stops = {id_: at for at, what, id_ in world.cloud.journal if what == "stop"}
-    assert stops["i-000000db"] >= stops["i-00000001"] + world.instance.halt
+    """Found by the simulation: a rule whose stop AWS refused still runs on what it needs."""
+    refused = RuleStatus(RuleState.FAILED, Reason.STOP_FAILED, since=START)
+    neighbour = Neighbour(make_rule("ru_web", refused))
+    assert neighbour.holds_us
+    assert not neighbour.needs_us
