@@ -62,6 +62,23 @@ def test_the_worker_takes_one_message_at_a_time_and_the_queue_waits_six_times_as
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
 
 
+def test_each_function_has_its_own_memory_timeout_and_environment(template):
+    functions = {n: r["Properties"] for n, r in template.items() if r["Type"] == "AWS::Serverless::Function"}
+    limits = {name: (properties["MemorySize"], properties["Timeout"]) for name, properties in functions.items()}
+    assert limits == {
+        "APIHandler": (1024, 29),
+        "Tick": (512, 50),
+        "Reconcile": (1024, 60),
+        "Ec2State": (512, 30),
+        "ProxyLogs": (1024, 60),
+    }
+    only = {"AUTOSTOP_SHORTEST_IDLE_MINUTES": "APIHandler", "AUTOSTOP_HEARTBEAT_SECONDS": "ProxyLogs"}
+    for name, properties in functions.items():
+        variables = properties["Environment"]["Variables"]
+        assert variables["AUTOSTOP_STAGE"] == "local"
+        assert {variable for variable in only if variable in variables} == {v for v, f in only.items() if f == name}
+
+
 def test_the_proxies_log_group_is_subscribed(template):
     assert template["ProxyLogsSubscription"]["Type"] == "AWS::Logs::SubscriptionFilter"
 
