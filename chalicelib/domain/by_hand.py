@@ -44,13 +44,15 @@ def by_hand(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> W
         return None
     status = rule.status
     stopped_at = now if found_stopped(rule, facts) else status.stopped_by_hand_at
-    again = found_started(rule, facts)  # and started by hand since: the later hand counts
+    runs = bool(facts.within(ResourceState.RUNNING, ResourceState.PENDING))
+    # What runs although it was stopped by hand was started by hand since, seen down or not: the later hand counts.
+    again = found_started(rule, facts) or (status.stopped_by_hand_at is not None and runs)
     if stopped_at is not None and not again and not _superseded(stopped_at, facts, said):
         return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, now + RESYNC, _who(facts))
     started_at = now if again else status.started_by_hand_at
     if started_at is None or not facts.schedules or said.desired is Desired.UP or _superseded(started_at, facts, said):
         return None
-    if not facts.within(ResourceState.RUNNING, ResourceState.PENDING):
+    if not runs:
         return None
     return Wish(Desired.UP, Reason.STARTED_BY_HAND, now + RESYNC, _who(facts), may_start=False)
 

@@ -8,8 +8,9 @@ import pytest
 
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import ConflictError
-from chalicelib.domain.resources import Protection
+from chalicelib.domain.resources import Protection, ResourceState
 from chalicelib.domain.rules import RuleState
+from chalicelib.usecases.requests import request_for
 from tests.unit.world import World, up_world
 
 MINUTES = timedelta(minutes=1)
@@ -108,3 +109,24 @@ def test_what_somebody_stops_by_hand_and_then_starts_again_is_left_up():
     world.pass_time(60 * MINUTES)
     assert world.state is RuleState.UP
     assert world.stops() == []
+
+
+def test_what_is_stopped_and_started_by_hand_before_it_was_seen_down_is_left_up():
+    """Found by the simulation: only a start after a look that saw it down was known for one."""
+    world = up_world()
+    world.cloud.stop_by_hand(world.ref)
+    look(world)
+    assert world.state is RuleState.STOPPING
+    while world.instance.state is not ResourceState.STOPPED:
+        world.clock.advance(timedelta(seconds=1))
+    world.cloud.start_by_hand(world.ref)
+    look(world)
+    world.pass_time(3 * MINUTES)
+    assert world.instance.state is ResourceState.RUNNING
+    assert world.stops() == []
+
+
+def look(world: World) -> None:
+    """AWS says that its state has changed."""
+    world.queue.send([request_for(world.rule, "state change", world.clock.now())])
+    world.work()
