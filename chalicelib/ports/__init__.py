@@ -1,15 +1,13 @@
 """What the use cases need from the world. Each Protocol has at most seven methods and one contract suite."""
 
+from chalicelib.domain.products import Deployment, Ec2Product, Product, RdsProduct
 from chalicelib.ports.account import ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
     Compute,
-    Deployment,
-    Ec2Product,
     Metrics,
     Prices,
-    RdsProduct,
     ReconcileRequest,
     Series,
     Sessions,
@@ -40,6 +38,7 @@ __all__ = [
     "Page",
     "PollState",
     "Prices",
+    "Product",
     "ProxyStore",
     "RdsProduct",
     "ReconcileRequest",

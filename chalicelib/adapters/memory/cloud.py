@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import CloudError, ThrottledError
+from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceKind, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class FakeInstance:
 
     ref: ResourceRef
     state: ResourceState = ResourceState.STOPPED
+    instance_type: str = "t3.micro"
     private_ip: str = "10.0.0.1"
     boot: timedelta = timedelta(seconds=20)
     halt: timedelta = timedelta(seconds=30)
@@ -169,6 +171,7 @@ class FakeCloud:
             ok,
             instance.launched_at,
             instance.can_hibernate,
+            Ec2Product(ref.region, instance.instance_type),
         )
 
     def _start(self, ref: ResourceRef) -> Outcome:
