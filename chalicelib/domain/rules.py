@@ -212,6 +212,7 @@ class RuleStatus:
     `up_since` is since when any of its resources has been seen running: an idle window never reaches back behind it.
     `woken_at` is the last traffic wake, `woken_by` its cause in words. `stopped_by_hand_at` is when it was found
     stopped although we had not asked, `started_by_hand_at` when it was found running so. `held_down`: see there.
+    `observed_at` is when the last recorded look was, `seen` what it saw.
     """
 
     state: RuleState = RuleState.DOWN
@@ -233,6 +234,7 @@ class RuleStatus:
     failures: int = 0
     retry_at: datetime | None = None
     seen: tuple[SeenResource, ...] = ()
+    observed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

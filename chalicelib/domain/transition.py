@@ -49,6 +49,7 @@ def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleS
         claim=None,
         override=old.override if old.override and old.override.in_force(now) else None,
         seen=tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in facts.resources),
+        observed_at=now,
     )
     status = replace(
         status,

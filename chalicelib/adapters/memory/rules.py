@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from chalicelib.ports import Clock, Idempotency, Page
 
 _due_at = itemgetter(0)
-_decisive = attrgetter(*(f.name for f in fields(RuleStatus) if f.name not in {"due_at", "seen", "claim"}))
+_NOT_DECISIVE = frozenset({"due_at", "seen", "observed_at", "claim"})
+_decisive = attrgetter(*(f.name for f in fields(RuleStatus) if f.name not in _NOT_DECISIVE))
 
 
 class MemoryRules:
