@@ -15,6 +15,7 @@ from chalicelib.ports.cloud import (
 )
 from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
+from chalicelib.ports.savings import UsageRecords
 
 __all__ = [
     "NOBODY",
@@ -48,5 +49,6 @@ __all__ = [
     "Series",
     "Sessions",
     "Total",
+    "UsageRecords",
     "WorkQueue",
 ]

@@ -10,33 +10,57 @@ import json
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from chalicelib.domain import (
     access,
+    account_days,
     activity,
     decisions,
     events,
     guards,
+    intervals,
     load_balancers,
+    products,
     resources,
     rules,
+    savings,
     schedules,
+    usage,
+    usage_days,
     wall_time,
 )
 
 T = TypeVar("T")
 
-_MODULES = (access, activity, decisions, events, guards, load_balancers, resources, rules, schedules, wall_time)
+_MODULES = (
+    access,
+    account_days,
+    activity,
+    decisions,
+    events,
+    guards,
+    intervals,
+    load_balancers,
+    products,
+    resources,
+    rules,
+    savings,
+    schedules,
+    usage,
+    usage_days,
+    wall_time,
+)
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
-_NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta}
+_NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta, "Decimal": Decimal}
 """What type hints under TYPE_CHECKING may name."""
 
 
 def dump(value: object) -> str:
-    """A dataclass as JSON text; datetimes in ISO 8601, timedeltas in seconds, enums by value."""
+    """A dataclass as JSON text; datetimes in ISO 8601, timedeltas in seconds, decimals as text, enums by value."""
     return json.dumps(_plain(value), separators=(",", ":"))
 
 
@@ -49,16 +73,25 @@ def load(kind: type[T], text: str) -> T:
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        return {name: content for name, content in plain.items() if content is not None}
+        telling = _telling(type(value))
+        return {name: content for name, content in plain.items() if content is not None or name in telling}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     return value
+
+
+@cache
+def _telling(kind: Any) -> frozenset[str]:  # noqa: ANN401  (any dataclass)
+    """The fields of which None has to be written: it is not what they are when nothing is."""
+    return frozenset(f.name for f in fields(kind) if f.default not in {None, MISSING})
 
 
 @cache
@@ -80,6 +113,8 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401  (it is driven by type 
         return datetime.fromisoformat(data)
     if kind is date:
         return date.fromisoformat(data)
+    if kind is Decimal:
+        return Decimal(data)
     if kind is timedelta:
         return timedelta(seconds=data)
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -15,6 +15,7 @@ from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
 from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
+from chalicelib.adapters.dynamodb.usage import DynamoUsage
 
 if TYPE_CHECKING:
     from chalicelib.ports import Clock
@@ -33,6 +34,7 @@ class DynamoStores:
     keys: DynamoKeys
     events: DynamoEvents
     back_offs: DynamoBackOffs
+    usage: DynamoUsage
 
 
 def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | None = None) -> DynamoStores:
@@ -48,4 +50,5 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoKeys(),
         DynamoEvents(clock),
         DynamoBackOffs(),
+        DynamoUsage(clock),
     )
