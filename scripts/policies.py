@@ -24,6 +24,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
+        "usage": ["PutItem", "Query"],
     },
     "tick": {},
     "reconcile": {
@@ -33,6 +34,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
+        "usage": ["PutItem", "Query"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "proxy_logs": {
@@ -40,14 +42,20 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["GetItem", "UpdateItem"],
         "events": ["BatchWriteItem"],
     },
+    "savings_rollup": {"load-balancers": ["GetItem"], "proxies": ["Query"], "usage": ["PutItem", "Query"]},
 }
 
 # Queries of indexes, by table.
-INDEXES: dict[str, dict[str, str]] = {"api_handler": {"events": "by-day"}, "tick": {"rules": "due"}}
+INDEXES: dict[str, dict[str, str]] = {
+    "api_handler": {"events": "by-day", "usage": "by-day"},
+    "tick": {"rules": "due"},
+    "savings_rollup": {"usage": "by-day"},
+}
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-TRACED = frozenset({"api_handler", "tick", "reconcile", "ec2_state", "proxy_logs"})
+TRACED = frozenset(TABLES)
+PRICED = frozenset({"api_handler", "savings_rollup"})
 
 _LOOK = [
     "ec2:DescribeInstanceStatus",
@@ -90,6 +98,9 @@ def policy(function: str) -> dict[str, Any]:
     if function in DESCRIBES:
         # EC2's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
+    if function in PRICED:
+        # The price list knows no resources.
+        statements.append(_allow("Prices", ["pricing:GetProducts"], ["*"]))
     if function in ACTS:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.

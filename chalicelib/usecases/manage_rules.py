@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ScheduleRepository,
         WorkQueue,
     )
+    from chalicelib.usecases.record_usage import RecordUsage
 
 PORT_TRIES = 20
 
@@ -70,6 +71,7 @@ class ManageRules:
     queue: WorkQueue
     clock: Clock
     ids: Ids
+    usage: RecordUsage
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
@@ -122,6 +124,7 @@ class ManageRules:
             observed = compute.describe(rule.spec.refs)
             stopped = [ref for ref, seen in observed.items() if seen.state is ResourceState.STOPPED]
         self.rules.delete(rule)
+        self.usage.close(rule, self.clock.now())
         started = tuple(compute.start(stopped)) if stopped else ()
         words = f"Rule {rule.spec.name} was deleted."
         if started:

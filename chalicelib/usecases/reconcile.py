@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WorkQueue,
     )
     from chalicelib.usecases.observe import Observer, Surroundings
+    from chalicelib.usecases.record_usage import RecordUsage
 
 LEASE = timedelta(seconds=60)
 """As long as the reconcile function may run: a holder that is still alive has it."""
@@ -70,6 +71,7 @@ class Reconciler:
     queue: WorkQueue
     clock: Clock
     ids: Ids
+    usage: RecordUsage
 
     def run(self, request: ReconcileRequest) -> None:
         """Reconcile the rules of one message.
@@ -139,6 +141,7 @@ class Reconciler:
             publish_state(self.proxies, replace(rule, status=status), now, status.drain.until if status.drain else None)
             after = self.status.record(rule, status, _makes_needed(rule, status, facts))
             self._tell(Step(rule, after, decision, facts))
+            self.usage.look(rule, facts, decision, now)
             return after
         return self._act(rule, decision, facts, status)
 
@@ -178,6 +181,7 @@ class Reconciler:
             after = self._give_way(claimed, status)
         if slowed is None:
             self._tell(Step(rule, after, decision, facts, outcomes))
+            self.usage.look(rule, facts, decision, claimed.status.observed_at or now)
         return after
 
     def _give_way(self, claimed: Rule, status: RuleStatus) -> Rule:

@@ -24,11 +24,12 @@ from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.decisions import Reason
-from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import Rule, RuleSpec, RuleStatus
+from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.domain.rules import Rule, RuleSpec, RuleStatus, SeenResource
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.record_usage import RecordUsage
 from chalicelib.usecases.tick import Tick
 from scripts.benches.report import report
 
@@ -94,6 +95,7 @@ def count(rules: int, due: int) -> Calls:
             queue,
             clock,
             ids,
+            RecordUsage(stores.usage, DateutilRecurrences()),
         )
         calls.counting = True
         found = Tick(stores.status, queue, clock).run()
@@ -150,8 +152,10 @@ def _fill(stores: DynamoStores, rules: int, due: int) -> None:
                 (ids[n] if n < due else f"i-{n:08x}",),
             )
             # As the look before left it: what changes is paid for once, and not what a tick costs.
-            status = RuleStatus(reason=Reason.IDLE, since=now, due_at=at)
-            batch.save(to_item(Rule(f"ru_{n:06d}", spec, status, 1, 1, now, now)))
+            seen = tuple(SeenResource(id_, ResourceState.STOPPED) for id_ in spec.resource_ids)
+            status = RuleStatus(reason=Reason.IDLE, since=now, due_at=at, seen=seen, observed_at=now)
+            made_at = now - timedelta(days=1)
+            batch.save(to_item(Rule(f"ru_{n:06d}", spec, status, 1, 1, made_at, made_at)))
 
 
 def _messages(url: str) -> list[str]:

@@ -13,6 +13,7 @@ from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryEvents
+from chalicelib.adapters.memory.usage import MemoryUsage
 from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
@@ -22,6 +23,7 @@ from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
 from chalicelib.usecases.proxy_config import ProxyConfig
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.record_usage import RecordUsage
 from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WarmUp
@@ -92,9 +94,12 @@ class World:
         queue = self.queue = MemoryQueue(clock, chance if chaos else None)
         computes = {ResourceKind.EC2: self.cloud}
         guards = GuardReader(FakeMetrics(clock), FakeSessions())
-        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, DateutilRecurrences(), guards)
+        recurrences = DateutilRecurrences()
+        self.usage = MemoryUsage(clock)
+        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards)
+        usage = RecordUsage(self.usage, recurrences)
         self.worker = CountingReconciler(
-            rules, rules, observer, self.proxies, computes, self.events, MemoryBackOffs(), queue, clock, ids
+            rules, rules, observer, self.proxies, computes, self.events, MemoryBackOffs(), queue, clock, ids, usage
         )
         self.tick = Tick(rules, queue, clock)
         self.warm_up = WarmUp(rules, rules, self.events, queue, clock, ids)

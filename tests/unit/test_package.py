@@ -44,6 +44,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "Reconcile": "chalicelib.entrypoints.reconcile.reconcile",
         "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
         "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
+        "SavingsRollup": "chalicelib.entrypoints.savings_rollup.savings_rollup",
     }
     for name, properties in functions.items():
         key = "api_handler" if name == "APIHandler" else properties["Handler"].rsplit(".", 1)[1]
@@ -71,6 +72,7 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "Reconcile": (1024, 60),
         "Ec2State": (512, 30),
         "ProxyLogs": (1024, 60),
+        "SavingsRollup": (1024, 600),
     }
     only = {"AUTOSTOP_SHORTEST_IDLE_MINUTES": "APIHandler", "AUTOSTOP_HEARTBEAT_SECONDS": "ProxyLogs"}
     for name, properties in functions.items():

@@ -58,6 +58,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.queue,
         world.clock,
         world.ids,
+        world.usage,
     )
     schedules = ManageSchedules(
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
@@ -74,6 +75,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.explain,
         world.config,
         world.warm_up,
+        world.savings,
         s.keys,
         s.events,
         s.activity,
