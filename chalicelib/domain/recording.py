@@ -32,7 +32,7 @@ MOST_CHANGES = 2000
 """Changes a day's record has room for; what flaps more often than that is unknown for the rest of the day."""
 
 Timeline: TypeAlias = list[Change]
-"""One resource's changes in order of time, each to another state than the one before."""
+"""One resource's changes in order of time."""
 
 _ONE_DAY = timedelta(days=1)
 
@@ -118,9 +118,7 @@ def _timelines(known: Mapping[date, UsageDay]) -> dict[str, Timeline]:
     found: dict[str, Timeline] = {}
     for _, record in sorted(known.items()):
         for change in record.changes:
-            timeline = found.setdefault(change.resource_id, [])
-            if not timeline or timeline[-1].state is not change.state:
-                timeline.append(change)
+            found.setdefault(change.resource_id, []).append(change)
     return found
 
 
@@ -136,8 +134,9 @@ def _see(timeline: Timeline, resource_id: str, sight: Sight, look: Look) -> None
     if now is not None and now.state is sight.state:
         return
     if now is not None and now.state is IntervalState.DOWN and sight.state is IntervalState.UP:
-        began = _began(sight, look, look.since if sight.was_down and look.since else now.at)
-        _put(timeline, Change(max(began, now.at), resource_id, IntervalState.UP))
+        down_since = _down_since(timeline, look.at)
+        began = _began(sight, look, look.since if sight.was_down and look.since else down_since)
+        _raise(timeline, resource_id, max(began, down_since), look.at)
     elif not timeline or timeline[-1].at < look.at:
         at = look.at
         if now is not None and now.state is IntervalState.UNKNOWN and sight.state is IntervalState.UP:
@@ -158,11 +157,27 @@ def _last(timeline: Timeline, at: datetime) -> Change | None:
     return timeline[place - 1] if place else None
 
 
+def _down_since(timeline: Timeline, at: datetime) -> datetime:
+    """Since when it counts as down without a break, at a moment at which it does."""
+    place = bisect_right(timeline, at, key=attrgetter("at")) - 1
+    while place and timeline[place - 1].state is IntervalState.DOWN:
+        place -= 1
+    return timeline[place].at
+
+
+def _raise(timeline: Timeline, resource_id: str, began: datetime, until: datetime) -> None:
+    """Up instead of down from `began` on. What is overruled stays as a change: it may be delivered again."""
+    for n, change in enumerate(timeline):
+        if change.state is IntervalState.DOWN and began <= change.at <= until:
+            timeline[n] = replace(change, state=IntervalState.UP)
+    _put(timeline, Change(began, resource_id, IntervalState.UP))
+
+
 def _put(timeline: Timeline, change: Change) -> None:
-    """Put it at its place, instead of one of the same moment, and drop what then says nothing new."""
+    """Put it at its place, instead of one of the same moment."""
     kept = [other for other in timeline if other.at != change.at]
     kept.insert(bisect_right(kept, change.at, key=attrgetter("at")), change)
-    timeline[:] = [c for n, c in enumerate(kept) if n == 0 or c.state is not kept[n - 1].state]
+    timeline[:] = kept
 
 
 def _by_day(known: Mapping[date, UsageDay], timelines: Mapping[str, Timeline], look: Look) -> list[UsageDay]:
@@ -193,7 +208,7 @@ def _of_day(timelines: Iterable[Timeline], day: date) -> tuple[Change, ...]:
     changes: list[Change] = []
     for timeline in timelines:
         carried = _last(timeline, start)
-        if carried is not None and carried.state is not None:
+        if carried is not None and (carried.state is not None or carried.at == start):
             changes.append(replace(carried, at=start))
         changes += [change for change in timeline if start < change.at < start + _ONE_DAY]
     return tuple(sorted(changes, key=attrgetter("at", "resource_id")))
