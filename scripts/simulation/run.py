@@ -64,13 +64,13 @@ def simulate(rules: int, days: int, seed: int, *, resync: timedelta = RESYNC, ch
 
 
 def _figures(world: World, days: int) -> dict[str, str]:
-    counts, instances = world.cloud.counts, len(world.owners)
-    proxies = len(world.cloud.instances) - instances
-    always, ran = instances * days * 24.0, world.cloud.hours_run() - proxies * days * 24.0
+    counts, always = world.cloud.counts, len(world.owners) * days * 24.0
+    ran = world.cloud.hours_run(world.owners)
     waits = quantiles(world.users.waits, n=100) if len(world.users.waits) > 1 else [0.0] * 99
     longest = max(world.users.waits or [0])
     return {
         "hours saved": f"{always - ran:,.0f} of {always:,.0f} ({(always - ran) / always:.0%})",
+        "hours recorded as down": _recorded(world, days),
         "starts": f"{counts['starts']:,}",
         "failed starts": f"{counts['failed starts'] + counts['refused starts']:,}",
         "stops": f"{counts['stops']:,}",
@@ -80,6 +80,19 @@ def _figures(world: World, days: int) -> dict[str, str]:
         "most starts of a rule in an hour": str(world.checks.most_starts),
         **{name: f"{count:,}" for name, count in sorted(world.counts.items())},
     }
+
+
+def _recorded(world: World, days: int) -> str:
+    """What the records of usage claim of the rules that are no dry run, beside what was so."""
+    claimed = unknown = truly = 0.0
+    for rule_id, guest in world.guests.items():
+        if world.rules.get(rule_id).spec.dry_run:
+            continue
+        total = world.savings.of_rule(rule_id, START, world.clock.now()).actual.total
+        claimed += float(total.hours_down)
+        unknown += float(total.hours_unknown)
+        truly += len(guest.refs) * days * 24.0 - world.cloud.hours_run(guest.refs)
+    return f"{claimed:,.0f} of {truly:,.0f} that were, {unknown:,.0f} unknown"
 
 
 def _check_rest(world: World) -> None:

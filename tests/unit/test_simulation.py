@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -38,6 +39,15 @@ def test_a_small_account_lives_three_days_without_a_violation(seed):
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_a_queue_that_loses_repeats_and_reorders_messages_changes_nothing(seed):
     assert simulate(60, 3, seed, chaos=True).violations == ()
+
+
+@pytest.mark.parametrize("chaos", [False, True])
+def test_the_records_claim_nearly_every_hour_that_was_down_and_never_more(chaos):
+    for seed in (1, 2):
+        words = simulate(40, 3, seed, resync=timedelta(minutes=10), chaos=chaos).summary["hours recorded as down"]
+        claimed, truly, unknown = (int(number) for number in re.findall(r"\d+", words.replace(",", "")))
+        assert 0.98 * truly <= claimed <= truly, words
+        assert unknown <= 0.02 * truly, words
 
 
 def test_the_same_seed_is_the_same_simulation():
