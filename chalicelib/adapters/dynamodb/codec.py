@@ -13,50 +13,46 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from chalicelib.domain import (
     access,
-    account_days,
     activity,
     decisions,
     events,
     guards,
-    intervals,
     load_balancers,
-    products,
     resources,
     rules,
-    savings,
     schedules,
-    usage,
-    usage_days,
     wall_time,
 )
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 T = TypeVar("T")
 
 _MODULES = (
     access,
-    account_days,
     activity,
     decisions,
     events,
     guards,
-    intervals,
     load_balancers,
-    products,
     resources,
     rules,
-    savings,
     schedules,
-    usage,
-    usage_days,
     wall_time,
 )
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
 _NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta, "Decimal": Decimal}
 """What type hints under TYPE_CHECKING may name."""
+
+
+def know(*modules: ModuleType) -> None:
+    """Said by an adapter that stores dataclasses of these too: who does not store them need not import them."""
+    _NAMES.update({name: value for module in modules for name, value in vars(module).items()})
 
 
 def dump(value: object) -> str:

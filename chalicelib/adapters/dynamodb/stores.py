@@ -15,9 +15,9 @@ from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
 from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
-from chalicelib.adapters.dynamodb.usage import DynamoUsage
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamodb.usage import DynamoUsage
     from chalicelib.ports import Clock
 
 
@@ -34,7 +34,14 @@ class DynamoStores:
     keys: DynamoKeys
     events: DynamoEvents
     back_offs: DynamoBackOffs
-    usage: DynamoUsage
+    clock: Clock
+
+    @property
+    def usage(self) -> DynamoUsage:
+        """Imported when it is asked for: savings are no business of the functions that wake a rule."""
+        from chalicelib.adapters.dynamodb.usage import DynamoUsage  # noqa: PLC0415
+
+        return DynamoUsage(self.clock)
 
 
 def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | None = None) -> DynamoStores:
@@ -50,5 +57,5 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoKeys(),
         DynamoEvents(clock),
         DynamoBackOffs(),
-        DynamoUsage(clock),
+        clock,
     )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from pynamodb.exceptions import PynamoDBException
 
-from chalicelib.adapters.dynamodb.codec import dump, load
+from chalicelib.adapters.dynamodb.codec import dump, know, load
 from chalicelib.adapters.dynamodb.cursors import decode, encode, not_ours
 from chalicelib.adapters.dynamodb.errors import condition_failed, overtaken, translated
 from chalicelib.adapters.dynamodb.models import UsageItem
+from chalicelib.domain import account_days, intervals, products, savings, usage, usage_days
 from chalicelib.domain.account_days import AccountDay
 from chalicelib.domain.errors import VersionMismatchError
 from chalicelib.domain.usage_days import KEPT, UsageDay, midnight
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from chalicelib.ports import Clock
+
+know(account_days, intervals, products, savings, usage, usage_days)
 
 ACCOUNT = "account"
 """The hash key of totals: no rule has such an id."""
