@@ -66,6 +66,10 @@ ACTS: dict[str, list[str]] = {
     "api_handler": ["ec2:StartInstances"],
     "reconcile": ["ec2:StartInstances", "ec2:StopInstances"],
 }
+# Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
+# may take it on; here only its name is known.
+CONNECTS = frozenset({"api_handler", "reconcile"})
+CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 
 
@@ -94,6 +98,8 @@ def policy(function: str) -> dict[str, Any]:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.
         statements.append(_allow("Act", ACTS[function], ["arn:*:ec2:*:*:instance/*"]))
+    if function in CONNECTS:
+        statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     STOP_FAILED = "stop_failed"
     HEALTH_FAILED = "health_failed"
     RESOURCES_GONE = "resources_gone"
+    UNOBSERVABLE = "unobservable"
 
     @property
     def words(self) -> str:
@@ -103,6 +104,7 @@ _WORDS = {
     Reason.START_FAILED: "AWS did not start it.",
     Reason.STOP_FAILED: "AWS did not stop it.",
     Reason.HEALTH_FAILED: "Running, but its health check has not passed in time.",
+    Reason.UNOBSERVABLE: "AWS does not tell about its resources, so nothing is done.",
     Reason.RESOURCES_GONE: "None of the rule's resources exists any more.",
 }
 

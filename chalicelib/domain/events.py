@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     CLOCK_SKEW = "clock_skew"
     EVIDENCE_GAP = "evidence_gap"
     CONFIG_REJECTED = "config_rejected"
+    UNOBSERVABLE = "unobservable"
     RECONCILE_FAILED = "reconcile_failed"
     KEY_CREATED = "key_created"
     KEY_DELETED = "key_deleted"

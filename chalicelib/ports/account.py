@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.access import ApiKey
     from chalicelib.domain.events import Event
-    from chalicelib.domain.resources import ResourceKind
+    from chalicelib.domain.resources import Place
     from chalicelib.ports.basics import Page
 
 
@@ -55,10 +55,10 @@ class EventLog(Protocol):
 class BackOffs(Protocol):
     """AWS throttles an account in a region, not a rule: whoever is throttled slows all of its kind down there."""
 
-    def until(self, kind: ResourceKind, region: str) -> datetime | None:
+    def until(self, place: Place) -> datetime | None:
         """Until when nothing is to be asked there; None, or a time that has passed, when all is well. One read."""
         ...
 
-    def throttled(self, kind: ResourceKind, region: str, now: datetime) -> datetime:
+    def throttled(self, place: Place, now: datetime) -> datetime:
         """AWS has just asked to slow down: back off (`domain.throttling`); answers until when."""
         ...

@@ -12,14 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decide import DRAIN, decide
-from chalicelib.domain.decisions import Action
+from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.history import Step, event_of
 from chalicelib.domain.neighbours import Neighbour
-from chalicelib.domain.resources import Outcome, ResourceRef
+from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
-from chalicelib.domain.transition import drained, refused, settle
+from chalicelib.domain.transition import drained, refused, settle, unobserved
 from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for
@@ -87,21 +87,41 @@ class Reconciler:
             rules = [rule for rule in rules if rule.status.due_at is None or rule.status.due_at <= now]
         if not rules:
             return
-        slowed = self.back_offs.until(request.kind, request.region)
+        slowed = self.back_offs.until(request.place)
         if slowed is not None and now < slowed:
             self._again(request, tuple(rule.id for rule in rules), slowed - now, request.attempt)
             return
         try:
             seen = self.observer.look(rules, now)
         except ThrottledError:
-            slowed = self.back_offs.throttled(request.kind, request.region, now)
+            slowed = self.back_offs.throttled(request.place, now)
             self._again(request, tuple(rule.id for rule in rules), slowed - now, request.attempt)
+            return
+        except CloudError as error:
+            self._unobserved(rules, error)
             return
         due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}
         if soon:
             self._again(request, tuple(soon), max(min(soon.values()) - now, timedelta(seconds=1)))
+
+    def _unobserved(self, rules: Sequence[Rule], error: CloudError) -> None:
+        """AWS does not let us look at a whole group: each of its rules says so, and is looked at again later."""
+        log.warning(
+            "the group could not be observed", extra={"rules": [rule.id for rule in rules], "error": str(error)}
+        )
+        for rule in rules:
+            now = self.clock.now()
+            if rule.status.claim is not None and rule.status.claim.live(now):
+                continue
+            status = unobserved(rule.status, error, now)
+            try:
+                self.status.record(rule, status)
+            except LostClaimError:
+                continue  # whoever wrote meanwhile has made it due
+            if status.reason is not rule.status.reason:
+                self._say(rule, EventKind.UNOBSERVABLE, f"{Reason.UNOBSERVABLE.words} {status.detail}")
 
     def _isolated(self, rule: Rule, seen: Surroundings, request: ReconcileRequest) -> datetime | None:
         """Reconcile one rule without harm to the others; answers when it is due again, None if others see to it.
@@ -165,7 +185,7 @@ class Reconciler:
                 outcomes = self._ask_aws(rule, decision)
             except ThrottledError:
                 # Nothing was done, and nothing is wrong with the rule: it waits with all others of its region.
-                slowed = self.back_offs.throttled(rule.spec.kind, rule.spec.region, now)
+                slowed = self.back_offs.throttled(rule.spec.place, now)
                 status = replace(rule.status, due_at=slowed)
         if any(not outcome.accepted for outcome in outcomes):
             status = refused(status, decision.action, outcomes, rule.id, now)
@@ -203,7 +223,7 @@ class Reconciler:
         return claimed
 
     def _ask_aws(self, rule: Rule, decision: Decision) -> Sequence[Outcome]:
-        refs = [ResourceRef(rule.spec.kind, rule.spec.region, id_) for id_ in decision.resource_ids]
+        refs = [rule.spec.ref(id_) for id_ in decision.resource_ids]
         compute = self.computes[rule.spec.kind]
         try:
             if decision.action is Action.START:
@@ -252,7 +272,7 @@ class Reconciler:
         now = self.clock.now()
         rules = [neighbour.rule for neighbour in neighbours]
         self.status.make_due([rule.id for rule in rules], now)
-        self.queue.send(requests_for([(r.id, r.spec.kind, r.spec.region) for r in rules], "neighbour", now))
+        self.queue.send(requests_for([(r.id, r.spec.place) for r in rules], "neighbour", now))
 
     def _say(self, rule: Rule, kind: EventKind, words: str) -> None:
         self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, rule.id, "autostop", words)])

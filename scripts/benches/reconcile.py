@@ -13,7 +13,7 @@ import boto3
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
 from chalicelib.adapters.aws.sqs import SqsQueue, decode
 from chalicelib.adapters.aws.system import RandomIds, SystemClock
@@ -115,7 +115,7 @@ def _account(calls: Calls) -> Iterator[tuple[DynamoStores, SqsQueue, str]]:
     os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     os.environ.pop("AWS_ENDPOINT_URL", None)
     BUILTIN_HANDLERS.append(tap)  # every session made from here on
-    client.cache_clear()
+    forget()
     try:
         with mock_aws():
             boto3.setup_default_session(region_name=REGION)
@@ -126,7 +126,7 @@ def _account(calls: Calls) -> Iterator[tuple[DynamoStores, SqsQueue, str]]:
             yield stores, SqsQueue(url, REGION), url
     finally:
         BUILTIN_HANDLERS.remove(tap)
-        client.cache_clear()
+        forget()
         os.environ.clear()
         os.environ.update(before)
 

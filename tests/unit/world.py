@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
+from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from chalicelib.domain.events import Event
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import Rule
 
@@ -142,6 +143,9 @@ class World:
     @property
     def instance(self) -> Any:
         return self.cloud.instances[self.ref]
+
+    def history(self, id_: str = "ru_1") -> list[Event]:
+        return list(self.stores.events.of_rule(id_, START, self.clock.now() + IDLE, 10_000).items)
 
     def stops(self) -> list[datetime]:
         return [at for at, what, _ in self.cloud.journal if what == "stop"]

@@ -24,11 +24,11 @@ class _Meta:
 
 
 class DueIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-call]
-    """Rules by when they are due; `kind` and `region` so that messages can be grouped without another read."""
+    """Rules by when they are due, with what messages are grouped by, so that it costs no other read."""
 
     class Meta:
         index_name = "due"
-        projection = IncludeProjection(["kind", "region"])
+        projection = IncludeProjection(["kind", "region", "connector"])
 
     due_shard = UnicodeAttribute(hash_key=True)
     due_at = NumberAttribute(range_key=True)
@@ -47,6 +47,7 @@ class RuleItem(Model):
     revision = NumberAttribute()
     kind = UnicodeAttribute()
     region = UnicodeAttribute()
+    connector = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(default=DUE)
     due_at = NumberAttribute(null=True)
     woken_at = NumberAttribute(null=True)

@@ -12,7 +12,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import CloudError, ThrottledError
-from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import (
+    OWN_ACCOUNT,
+    Connector,
+    ObservedResource,
+    Outcome,
+    Place,
+    Protection,
+    ResourceKind,
+    ResourceRef,
+    ResourceState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.memory.clock import VirtualClock
 
 BATCH = 200
-"""Instances that one describe takes; every region needs calls of its own."""
+"""Instances that one describe takes; every place needs calls of its own."""
 
 # What AWS itself refuses to stop; the other protections are ours.
 _UNSTOPPABLE = {
@@ -73,9 +83,11 @@ class FakeCloud:
         self.journal: list[tuple[datetime, str, str]] = []
         self.fail_next: dict[str, deque[CloudError]] = defaultdict(deque)
 
-    def add(self, id_: str, region: str = "us-east-1", **settings: object) -> ResourceRef:
+    def add(
+        self, id_: str, region: str = "us-east-1", connector: Connector = OWN_ACCOUNT, **settings: object
+    ) -> ResourceRef:
         """A new instance, stopped unless `state` says otherwise."""
-        ref = ResourceRef(ResourceKind.EC2, region, id_)
+        ref = ResourceRef(ResourceKind.EC2, region, id_, connector)
         instance = FakeInstance(ref)
         for name, value in settings.items():
             setattr(instance, name, value)
@@ -237,7 +249,7 @@ def _refused(ref: ResourceRef, code: str, message: str) -> Outcome:
 
 
 def _batches(refs: Iterable[ResourceRef]) -> list[list[ResourceRef]]:
-    by_region: dict[str, list[ResourceRef]] = defaultdict(list)
+    by_place: dict[Place, list[ResourceRef]] = defaultdict(list)
     for ref in dict.fromkeys(refs):
-        by_region[ref.region].append(ref)
-    return [found[start : start + BATCH] for found in by_region.values() for start in range(0, len(found), BATCH)]
+        by_place[ref.place].append(ref)
+    return [found[start : start + BATCH] for found in by_place.values() for start in range(0, len(found), BATCH)]

@@ -14,6 +14,7 @@ from chalice.test import Client
 import app as application
 from chalicelib import bootstrap
 from chalicelib.domain.access import Role
+from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.entrypoints.ec2_state import ec2_state
@@ -54,6 +55,8 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         else:
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             yield f"dynamodb:{operation}", table + params["TableName"] + index
+    elif service == "sts":
+        yield f"sts:{operation}", params["RoleArn"]
     elif service == "sqs":
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]
@@ -113,6 +116,15 @@ def test_reconcile_may_start_and_stop(stage: Stage) -> None:
     stage.calls.clear()
     reconcile(sqs_event(message("ru_1", cause="wake")), CONTEXT)
     assert stage.state_of(instance_id) == "running"
+    assert refused(stage, "reconcile") == []
+
+
+def test_reconcile_may_go_to_another_account(stage: Stage) -> None:
+    theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
+    stage.add_rule("i-0001", connector=theirs)
+    stage.calls.clear()
+    reconcile(sqs_event(message("ru_1", place=Place(ResourceKind.EC2, REGION, theirs))), CONTEXT)
+    assert ("sts", "AssumeRole") in [(service, operation) for service, operation, _ in stage.calls]
     assert refused(stage, "reconcile") == []
 
 
