@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.decisions import Wish
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.resources import ObservedResource
-    from chalicelib.domain.rules import Rule
+    from chalicelib.domain.rules import Rule, RuleStatus
 
 DESCRIBE_LAG = timedelta(seconds=20)
 """For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
@@ -36,6 +37,11 @@ LOOK_HEALTH = timedelta(seconds=2)
 LOOK_UNHEALTHY = timedelta(minutes=1)
 """A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
 
+LOOK_DRY_RUN = timedelta(minutes=10)
+"""What would be down is not woken: only a look tells that it would be up again."""
+
+LOOK_PAUSED = timedelta(minutes=5)
+LOOK_LIMITED = timedelta(minutes=1)
 LOOK_DRAINING = timedelta(seconds=2)
 LOOK_STOPPING = timedelta(seconds=10)
 
@@ -54,6 +60,18 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     if rule.spec.dry_run and decision.action.touches_the_world:
         return case.only_said(decision)
     return decision
+
+
+def held_back(decision: Decision, status: RuleStatus, now: datetime) -> Decision:
+    """The same decision where the account allows no more stops to begin for now."""
+    return replace(
+        decision,
+        action=Action.WAIT,
+        reason=Reason.STOPS_LIMITED,
+        detail=None,
+        until=now + LOOK_LIMITED,
+        state=RuleState.UP if status.state is RuleState.DOWN else status.state,
+    )
 
 
 class _Case:
@@ -81,10 +99,12 @@ class _Case:
             decision.desired,
             decision.reason,
             decision.evidence,
-            self.now + RESYNC,
+            self.now + LOOK_DRY_RUN,
             self._observed_state(),
             decision.resource_ids,
             f"Dry run: it would {decision.action.value.replace('_', ' ')} {ids}.",
+            decision.wish,
+            by=decision.by,
         )
 
     # Up
@@ -179,6 +199,9 @@ class _Case:
             return self._say(Action.REPORT, RuleState.UP, RESYNC, Reason.PROTECTED, detail=protected)
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STARTING)
+        if self.facts.paused:
+            action = Action.CANCEL_STOP if self.status.drain else Action.NOTHING
+            return self._say(action, RuleState.UP, LOOK_PAUSED, Reason.PAUSED, ids=running if self.status.drain else ())
         if self.status.retry_at is not None and self.now < self.status.retry_at:
             reason, detail = self.status.reason or Reason.STOP_FAILED, self.status.detail
             return self._say(Action.WAIT, self.status.state, self.status.retry_at - self.now, reason, detail=detail)
@@ -251,6 +274,7 @@ class _Case:
             detail if reason else (detail or wanted.detail),
             wanted.reason,
             self._held_down(wanted),
+            wanted.by,
         )
 
     def _held_down(self, wanted: Wish) -> HeldDown | None:

@@ -44,8 +44,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry. `actor` is `key ak_…`, `traffic 203.0.113.7`, `proxy i-…`, `aws` or `autostop`.
+    """One entry.
 
+    `actor` is `key ak_…`, `traffic 203.0.113.7 to app.example.com/path` (or `to port 22`), `schedule sc_…`,
+    `rule ru_…` (that needs it), `proxy i-…`, `aws`, `the guest` (that shut itself down), `somebody` (outside AutoStop,
+    unnamed), `principal arn:…` (of CloudTrail), or `autostop`.
     `subject` is the id of the rule, load balancer or key that it is about.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.decisions import Action
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.rules import RuleState
 
@@ -58,7 +58,7 @@ def event_of(step: Step, id_: str, at: datetime) -> Event:
         at,
         _kind(step),
         step.before.id,
-        _actor(step),
+        decision.by or "autostop",
         words,
         action=decision.action.value,
         reason=(new.reason or decision.reason).value,
@@ -81,12 +81,3 @@ def _seconds_to_start(step: Step, at: datetime) -> float | None:
     if new.state is RuleState.UP and old.state is RuleState.STARTING and old.start_requested_at is not None:
         return (at - old.start_requested_at).total_seconds()
     return None
-
-
-def _actor(step: Step) -> str:
-    override = step.before.status.override
-    if override and step.decision.reason in {Reason.WARM_UP, Reason.COOL_DOWN}:
-        return f"key {override.by}"
-    if step.decision.action is Action.START and step.facts.last_use:
-        return step.facts.last_use.source
-    return "autostop"

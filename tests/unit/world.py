@@ -25,6 +25,7 @@ from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
 from chalicelib.usecases.proxy_config import ProxyConfig, ProxyReport, RuleHealth
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WakeCause, WarmUp
 from tests.builders import make_balancer, make_rule
@@ -84,6 +85,9 @@ class World:
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
         self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
         self.config = ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
+        self.state_change = StateChange(s.rules, s.status, self.queue, self.clock)
+        self.cloud.on_change = self._changed
+        self._chaos = chaos
         self.explain = Explain(s.rules, self.observer, self.clock)
         s.balancers.create(make_balancer())
         self.ref: ResourceRef = self.cloud.add("i-00000001")
@@ -93,6 +97,12 @@ class World:
         s.rules.create(rule, compact)
         self.agent = Agent(self)
         self.violations: list[str] = []
+        self.asked: list[tuple[datetime, str]] = []
+
+    def _changed(self, ref: ResourceRef) -> None:
+        """EventBridge tells, a second later; on a bad day it does not."""
+        if self._chaos is None or self._chaos.random() < 0.7:
+            self.clock.at(self.clock.now() + timedelta(seconds=1), lambda: self.state_change.run((ref,)))
 
     def add_rule(self, id_: str, instance_id: str, **spec: Any) -> ResourceRef:
         """One more rule, without a load balancer, and its instance."""
@@ -123,10 +133,12 @@ class World:
                     self.violations.append(str(error))
 
         def checked_start(refs: Sequence[ResourceRef]) -> Any:
+            self.asked.append((self.clock.now(), "start"))
             checked(check_start, refs)
             return start(refs)
 
         def checked_stop(refs: Sequence[ResourceRef], **how: bool) -> Any:
+            self.asked.append((self.clock.now(), "stop"))
             checked(check_stop, refs)
             return stop(refs, **how)
 
