@@ -70,7 +70,7 @@ def _observer() -> Observer:
 
     s = _stores()
     guards = GuardReader(CloudWatchMetrics(), SsmSessions())
-    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences(), guards)
+    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences(), guards, s.account)
 
 
 @cache
@@ -97,6 +97,7 @@ def reconciler() -> Reconciler:
         _computes(),
         s.events,
         s.back_offs,
+        s.account,
         _queue(),
         SystemClock(),
         RandomIds(),
@@ -152,6 +153,7 @@ def services() -> Services:
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
+    from chalicelib.usecases.manage_account import ManageAccount
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
     from chalicelib.usecases.manage_schedules import ManageSchedules
@@ -166,6 +168,7 @@ def services() -> Services:
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
         ManageLoadBalancers(s.balancers, s.events, clock, ids),
         manage_api_keys(),
+        ManageAccount(s.account, s.events, clock, ids),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         Heartbeat(s.rules, s.activity, clock),
         Explain(s.rules, _observer(), clock),

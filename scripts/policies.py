@@ -24,6 +24,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
+        "account": ["GetItem", "UpdateItem"],
     },
     "tick": {},
     "reconcile": {
@@ -33,6 +34,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
+        "account": ["GetItem", "UpdateItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "proxy_logs": {

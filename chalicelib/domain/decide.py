@@ -70,7 +70,7 @@ def held_back(decision: Decision, status: RuleStatus, now: datetime) -> Decision
         reason=Reason.STOPS_LIMITED,
         detail=None,
         until=now + LOOK_LIMITED,
-        state=RuleState.UP if status.state is RuleState.DOWN else status.state,
+        state=status.state if status.state is RuleState.FAILED else RuleState.UP,
     )
 
 

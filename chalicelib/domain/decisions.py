@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.domain.rules import HeldDown, RuleState
+    from chalicelib.domain.rules import HeldDown, RuleState, RuleStatus
 
 
 class Action(StrEnum):
@@ -178,3 +178,7 @@ class Decision:
     def words(self) -> str:
         """The reason, and what is particular to this case."""
         return f"{self.reason.words} {self.detail}" if self.detail else self.reason.words
+
+    def begins_a_stop(self, status: RuleStatus) -> bool:
+        """Whether it is the first step of a stop; what is diverted already has begun."""
+        return self.action in {Action.DRAIN, Action.STOP} and status.drain is None

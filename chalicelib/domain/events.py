@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     CONFIG_REJECTED = "config_rejected"
     UNOBSERVABLE = "unobservable"
     RECONCILE_FAILED = "reconcile_failed"
+    ACCOUNT_CHANGED = "account_changed"
     KEY_CREATED = "key_created"
     KEY_DELETED = "key_deleted"
     SCHEDULE_CREATED = "schedule_created"

@@ -67,6 +67,7 @@ class World:
             s.schedules,
             self.recurrences,
             GuardReader(self.metrics, self.sessions),
+            s.account,
         )
         self.worker = Reconciler(
             s.rules,
@@ -76,6 +77,7 @@ class World:
             self.computes,
             s.events,
             s.back_offs,
+            s.account,
             self.queue,
             self.clock,
             self.ids,
@@ -92,7 +94,7 @@ class World:
         s.balancers.create(make_balancer())
         self.ref: ResourceRef = self.cloud.add("i-00000001")
         self.cloud.add("i-proxy", state=ResourceState.RUNNING)
-        rule = make_rule(idle=IDLE, **spec)
+        rule = make_rule(**({"idle": IDLE} | spec))
         compact = compact_rule(rule.id, rule.spec, ["10.0.0.1"]) if rule.spec.load_balancer_id else None
         s.rules.create(rule, compact)
         self.agent = Agent(self)

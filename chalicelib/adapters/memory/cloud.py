@@ -72,7 +72,7 @@ class FakeCloud:
     """`ports.Compute` on a virtual clock.
 
     `calls` counts what AWS would be asked, by name; `journal` has what AWS accepted, and when; `fail_next` has, by
-    name, the errors that the next calls are answered with. `on_change` is told of each change of state, as EventBridge is.
+    name, the errors that the next calls are answered with. `on_change` hears of each change of state, as EventBridge.
     """
 
     def __init__(self, clock: VirtualClock, checks_after: timedelta = timedelta(seconds=10)) -> None:

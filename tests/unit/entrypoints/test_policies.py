@@ -174,6 +174,7 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
     stage.calls.clear()
     key = call("POST", "/api-keys", {"role": "viewer", "name": "look"}).json_body
     call("GET", "/api-keys")
+    call("PUT", "/account", {"max_stops_per_tick": 7}, If_Match=call("GET", "/account").headers["ETag"])
     settings = {
         "kind": "proxy",
         "name": "edge",
