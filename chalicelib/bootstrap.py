@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.ports import Compute, ReconcileRequest
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
+    from chalicelib.usecases.manual_change import ManualChange
     from chalicelib.usecases.observe import Observer
     from chalicelib.usecases.reconcile import Reconciler
     from chalicelib.usecases.services import Services
@@ -118,6 +119,15 @@ def state_change() -> StateChange:
     from chalicelib.usecases.state_change import StateChange
 
     return StateChange(_stores().rules, _stores().status, _queue(), SystemClock())
+
+
+@cache
+def manual_change() -> ManualChange:
+    """For the `ec2_calls` function."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.manual_change import ManualChange
+
+    return ManualChange(_stores().rules, _stores().events, SystemClock())
 
 
 @cache

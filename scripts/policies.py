@@ -37,6 +37,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "account": ["GetItem", "UpdateItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
+    "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
         "proxies": ["GetItem", "PutItem", "UpdateItem"],
         "activity": ["GetItem", "UpdateItem"],
@@ -49,7 +50,7 @@ INDEXES: dict[str, dict[str, str]] = {"api_handler": {"events": "by-day"}, "tick
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-TRACED = frozenset({"api_handler", "tick", "reconcile", "ec2_state", "proxy_logs"})
+TRACED = frozenset({"api_handler", "tick", "reconcile", "ec2_state", "ec2_calls", "proxy_logs"})
 
 _LOOK = [
     "ec2:DescribeInstanceStatus",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import RESYNC, Action, Decision, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
-from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
 from chalicelib.domain.wish import wish
 
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 DESCRIBE_LAG = timedelta(seconds=20)
 """For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
 
-START_TIMEOUT = timedelta(minutes=10)
-"""A start that AWS accepted and that is not up by then has failed."""
+START_TIMEOUTS = {ResourceKind.EC2: timedelta(minutes=10), ResourceKind.RDS: timedelta(minutes=30)}
+"""A start that AWS accepted and that is not up by then has failed. A database can take many minutes.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StartInstance.html
+"""
 
 DRAIN = timedelta(seconds=60)
 """How far ahead a drain reaches: the agent undoes it alone after that (design, section 2.6)."""
@@ -172,9 +175,10 @@ class _Case:
             return self._say(
                 Action.WAIT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.HEALTH_FAILED, detail=self.status.detail
             )
-        if began is not None and self.now - began > START_TIMEOUT and self.status.state is RuleState.STARTING:
+        timeout = START_TIMEOUTS[self.rule.spec.kind]
+        if began is not None and self.now - began > timeout and self.status.state is RuleState.STARTING:
             failed = Reason.HEALTH_FAILED if reason is Reason.AWAITING_HEALTH else Reason.START_FAILED
-            waited = f"Not up {int(START_TIMEOUT.total_seconds() / 60)} minutes after the start was asked for."
+            waited = f"Not up {timeout // timedelta(minutes=1)} minutes after the start was asked for."
             return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, failed, detail=waited)
         return self._say(Action.WAIT, RuleState.STARTING, look, reason)
 

@@ -15,7 +15,7 @@ from chalicelib.domain.decide import DRAIN, decide, held_back
 from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
-from chalicelib.domain.history import Step, event_of
+from chalicelib.domain.history import Step, events_of
 from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
@@ -269,8 +269,9 @@ class Reconciler:
         log.info("decided", extra=fields)
         if after.status.state is not step.before.status.state:
             self._look_at(step.facts.dependents + step.facts.dependencies)
-        if step.worth_telling:
-            self.events.append([event_of(step, self.ids.new("ev"), self.clock.now())])
+        events = events_of(step, iter(lambda: self.ids.new("ev"), None), self.clock.now())
+        if events:
+            self.events.append(events)
 
     def _look_at(self, neighbours: tuple[Neighbour, ...]) -> None:
         """Who waits for a rule, or is needed by it, has something to decide when its state changes."""
