@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from chalicelib.domain.activity import Heartbeat, Proof, Span, advance
 from chalicelib.domain.decisions import AT_REST
 from chalicelib.domain.errors import ConflictError
+from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import OverrideKind, RuleState
+from chalicelib.usecases.heartbeat import Heartbeat as Beats
 from tests.unit.world import IDLE, World
 
 SECONDS = timedelta(seconds=1)
@@ -25,8 +27,10 @@ class Life(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 10_000))
     def begin(self, seed: int) -> None:
-        self.world = World(chaos=random.Random(seed))
-        self.used_at = None
+        self.chance = random.Random(seed)
+        self.world = World(chaos=self.chance, guards=(Guard(GuardMetric.SSM_SESSION, 0, timedelta(minutes=10)),))
+        self.beats = Beats(self.world.stores.rules, self.world.stores.activity, self.world.clock)
+        self.used_at = self.beat_at = None
         self.world.watch(lambda _: None, lambda _: self.check_stop())
         self.world.pass_time(10 * SECONDS)
 
@@ -41,6 +45,8 @@ class Life(RuleBasedStateMachine):
         used = max((at for at in (self.used_at, self.world.rule.status.woken_at) if at), default=None)
         if used is not None:
             assert now >= used + IDLE, "stopped inside the idle window"
+        assert self.beat_at is None or now >= self.beat_at + IDLE, "stopped while a job runs"
+        assert not self.world.sessions.open([self.world.ref])[self.world.ref], "stopped with a session open"
 
     @rule(seconds=STEPS)
     def time_passes(self, seconds: int) -> None:
@@ -55,6 +61,24 @@ class Life(RuleBasedStateMachine):
         if self.world.instance.state is ResourceState.RUNNING:
             self.world.agent.use()
             self.used_at = self.world.clock.now()
+
+    @rule()
+    def a_job_runs(self) -> None:
+        self.beats.post("ru_1")
+        self.beat_at = self.world.clock.now()
+
+    @rule(count=st.sampled_from([0, 1]))
+    def a_session(self, count: int) -> None:
+        self.world.sessions.counts[self.world.ref] = count
+
+    @rule()
+    def log_lines_are_late(self) -> None:
+        if self.world.agent.late is None:
+            self.world.agent.late = []
+
+    @rule()
+    def late_log_lines_arrive(self) -> None:
+        self.world.agent.catch_up(self.chance)
 
     @rule(lost=st.booleans())
     def next_heartbeat(self, lost: bool) -> None:
@@ -121,6 +145,8 @@ class Life(RuleBasedStateMachine):
             return
         self.world.agent.mute = False
         self.world.agent.lose.clear()
+        self.world.agent.catch_up(self.chance)
+        self.world.sessions.counts.clear()
         self.world.instance.refuse_start.clear()
         self.world.instance.refuse_stop.clear()
         self.world.instance.falls_back = None

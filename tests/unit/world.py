@@ -205,6 +205,7 @@ class Agent:
         self.pending: dict[str, datetime] = {}
         self.kept: list[tuple[datetime, list[dict[str, Any]]]] = []
         self.lose: set[int] = set()
+        self.late: list[list[dict[str, Any]]] | None = None
         self.skew = timedelta(0)
         self.drains: dict[str, datetime] = {}
         self.accepts: bool | None = None
@@ -272,8 +273,19 @@ class Agent:
         if self.seq not in self.lose:
             self.ship(lines)
 
+    def catch_up(self, chance: random.Random) -> None:
+        """What was late arrives all the same: in any order, and some of it twice."""
+        batches, self.late = self.late or [], None
+        batches += chance.sample(batches, len(batches) // 2)
+        chance.shuffle(batches)
+        for lines in batches:
+            self.ship(lines)
+
     def ship(self, lines: list[dict[str, Any]]) -> None:
         if self.mute:
+            return
+        if self.late is not None:
+            self.late.append(lines)
             return
         now = self.world.clock.now()
         batch = [LogLine(f"{self.seq}-{n}", "lb_1/i-proxy", now, json.dumps(line)) for n, line in enumerate(lines)]
