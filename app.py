@@ -2,8 +2,17 @@
 
 from chalice.app import Chalice
 
-from chalicelib.entrypoints import ec2_state, logging_setup, proxy_logs, reconcile, savings_rollup, tick, tracing
-from chalicelib.entrypoints.api import account, balancers, rules, savings, schedules
+from chalicelib.entrypoints import (
+    ec2_calls,
+    ec2_state,
+    logging_setup,
+    proxy_logs,
+    reconcile,
+    savings_rollup,
+    tick,
+    tracing,
+)
+from chalicelib.entrypoints.api import account, account_settings, balancers, rules, savings, schedules
 from chalicelib.entrypoints.api.routing import as_problem
 
 logging_setup.set_up()
@@ -11,7 +20,7 @@ logging_setup.set_up()
 app = Chalice(app_name="autostop")
 app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
-for routes in (account.routes, rules.routes, schedules.routes, balancers.routes, savings.routes):
-    app.register_blueprint(routes.blueprint)
-for module in (tick, reconcile, ec2_state, proxy_logs, savings_rollup):
+for part in (account, account_settings, rules, schedules, balancers, savings):
+    app.register_blueprint(part.routes.blueprint)
+for module in (tick, reconcile, ec2_state, ec2_calls, proxy_logs, savings_rollup):
     app.register_blueprint(module.bp)

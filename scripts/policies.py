@@ -25,6 +25,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
         "usage": ["PutItem", "Query"],
+        "account": ["GetItem", "UpdateItem"],
     },
     "tick": {},
     "reconcile": {
@@ -35,8 +36,10 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
         "usage": ["PutItem", "Query"],
+        "account": ["GetItem", "UpdateItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
+    "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
         "proxies": ["GetItem", "PutItem", "UpdateItem"],
         "activity": ["GetItem", "UpdateItem"],
@@ -74,6 +77,10 @@ ACTS: dict[str, list[str]] = {
     "api_handler": ["ec2:StartInstances"],
     "reconcile": ["ec2:StartInstances", "ec2:StopInstances"],
 }
+# Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
+# may take it on; here only its name is known.
+CONNECTS = frozenset({"api_handler", "reconcile"})
+CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 
 
@@ -105,6 +112,8 @@ def policy(function: str) -> dict[str, Any]:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.
         statements.append(_allow("Act", ACTS[function], ["arn:*:ec2:*:*:instance/*"]))
+    if function in CONNECTS:
+        statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}
 
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from chalicelib.domain.costs import SharedCost
+from chalicelib.domain.decisions import AT_REST
 from chalicelib.domain.savings import DayLine, account_savings, rule_savings, summed
 from chalicelib.domain.usage import Period
 from chalicelib.domain.usage_days import usage_of
@@ -26,8 +27,8 @@ MOST_NAMED = 100
 """Ids of a list that a total names; of the others it has the number."""
 
 
-LATE = timedelta(minutes=30)
-"""By then the first looks of the next day have come."""
+LATE = AT_REST + timedelta(hours=1)
+"""By then the first looks of the next day have come, of the rules that rest as well."""
 
 
 class Costs(Protocol):

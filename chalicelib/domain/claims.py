@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.resources import ResourceKind
+
 if TYPE_CHECKING:
+    from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import RuleSpec
 
 MAX_CLAIMS = 90
@@ -46,10 +49,19 @@ class OwnedThing:
     words: str
 
 
+def resource_key(ref: ResourceRef) -> str:
+    """What a resource is claimed under.
+
+    An instance id is unique over all accounts, so that whoever reaches one by two ways still has one claim on it.
+    """
+    where = "" if ref.kind is ResourceKind.EC2 else ref.connector.account
+    return "#".join(["resource", ref.kind, *([where] if where else []), ref.region, ref.id])
+
+
 def owned(spec: RuleSpec) -> tuple[OwnedThing, ...]:
     """Everything a rule with this spec owns alone."""
     balancer = spec.load_balancer_id
-    things = {OwnedThing(f"resource#{r.kind}#{r.region}#{r.id}", f"instance {r.id}") for r in spec.refs}
+    things = {OwnedThing(resource_key(r), f"instance {r.id}") for r in spec.refs}
     for route in spec.http:
         for host in route.hosts:
             for path in route.paths:

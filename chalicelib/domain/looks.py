@@ -49,6 +49,8 @@ def can_add(rule: Rule, facts: Facts, at: datetime) -> bool:
         return True
     if (since.date(), since.hour) != (at.date(), at.hour) or _overdue(rule, at):
         return True
+    if any(resource.launched_at and resource.launched_at > since for resource in facts.resources):
+        return True
     before = {seen.id: _COUNTED.get(seen.state) for seen in rule.status.seen}
     return before != {seen.ref.id: _COUNTED.get(seen.state) for seen in facts.resources}
 

@@ -132,6 +132,11 @@ def _lose_sight(timeline: Timeline, since: datetime) -> None:
 def _see(timeline: Timeline, resource_id: str, sight: Sight, look: Look) -> None:
     now = _last(timeline, look.at)
     if now is not None and now.state is sight.state:
+        launched = sight.launched_at
+        if now.state is IntervalState.DOWN and look.since and launched and look.since < launched <= look.at:
+            # It was up between two looks, nobody knows for how long.
+            _raise(timeline, resource_id, max(launched, _down_since(timeline, look.at)), look.at)
+            _put(timeline, Change(look.at, resource_id, IntervalState.DOWN))
         return
     if now is not None and now.state is IntervalState.DOWN and sight.state is IntervalState.UP:
         down_since = _down_since(timeline, look.at)

@@ -64,12 +64,47 @@ _PROTECTION_WORDS = {
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Connector:
+    """How another account lets us in: the role to assume there, and the external id that its trust policy demands.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html
+    """
+
+    role_arn: str = ""
+    external_id: str = ""
+
+    @property
+    def account(self) -> str:
+        """The id of that account; empty for the stage's own."""
+        return self.role_arn.split(":")[4] if self.role_arn else ""
+
+
+OWN_ACCOUNT = Connector()
+"""No role to assume: the account that the stage runs in."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where resources are: what one describe, one message to the worker and one back-off are for."""
+
+    kind: ResourceKind
+    region: str
+    connector: Connector = OWN_ACCOUNT
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class ResourceRef:
-    """The identity of a resource in the stage's account."""
+    """The identity of a resource."""
 
     kind: ResourceKind
     region: str
     id: str
+    connector: Connector = OWN_ACCOUNT
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return Place(self.kind, self.region, self.connector)
 
 
 @dataclass(frozen=True, slots=True)

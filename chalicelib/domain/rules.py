@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Action, Reason
-from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import OWN_ACCOUNT, Connector, Place, ResourceKind, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -129,11 +129,21 @@ class RuleSpec:
     depends_on: tuple[DependsOn, ...] = ()
     schedule_ids: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = ()
+    connector: Connector = OWN_ACCOUNT
+
+    @property
+    def place(self) -> Place:
+        """Where its resources are."""
+        return Place(self.kind, self.region, self.connector)
 
     @property
     def refs(self) -> tuple[ResourceRef, ...]:
-        """Its resources."""
-        return tuple(ResourceRef(self.kind, self.region, id_) for id_ in self.resource_ids)
+        """The resources that people named."""
+        return tuple(self.ref(id_) for id_ in self.resource_ids)
+
+    def ref(self, id_: str) -> ResourceRef:
+        """A resource where this rule's are."""
+        return ResourceRef(self.kind, self.region, id_, self.connector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.decisions import Decision
+    from chalicelib.domain.errors import CloudError
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.resources import Outcome
     from chalicelib.domain.rules import Rule, RuleStatus
 
 FIRST_RETRY = timedelta(seconds=30)
 LAST_RETRY = timedelta(minutes=30)
+
+LOOK_RETRYABLE = timedelta(minutes=1)
+LOOK_REFUSED = timedelta(minutes=5)
+"""A refusal, as of a role that does not let us in, is mended by a person."""
 
 
 def back_off(rule_id: str, failures: int) -> timedelta:
@@ -109,6 +114,15 @@ def refused(status: RuleStatus, action: Action, outcomes: Sequence[Outcome], rul
         else replace(status, stop_requested_at=None, drain=None)
     )
     return failed_again(replace(forgotten, state=RuleState.FAILED, reason=reason, detail=words), rule_id, now)
+
+
+def unobserved(status: RuleStatus, error: CloudError, now: datetime) -> RuleStatus:
+    """The status when AWS did not let us look. A failure that others rely on to know what still runs stays as it is."""
+    due_at = now + (LOOK_RETRYABLE if error.retryable else LOOK_REFUSED)
+    if status.state is RuleState.FAILED:
+        return replace(status, due_at=due_at)
+    words = diagnosed(error.code, error.message)
+    return replace(status, reason=Reason.UNOBSERVABLE, detail=words, due_at=due_at)
 
 
 def drained(status: RuleStatus, version: int, now: datetime, until: datetime) -> RuleStatus:

@@ -1,4 +1,4 @@
-"""`savings_rollup`: each night, half an hour after the UTC day is over, its total is counted and kept."""
+"""`savings_rollup`: each morning, when every rule has been looked at again, the UTC day before is counted and kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chalicelib.entrypoints import logging_setup
 bp = Blueprint(__name__)
 
 
-@bp.schedule(Cron(30, 0, "*", "*", "?", "*"), name="savings_rollup")
+@bp.schedule(Cron(30, 7, "*", "*", "?", "*"), name="savings_rollup")
 def savings_rollup(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers how many totals were kept, and how many wait for a price."""
     del event

@@ -1,7 +1,7 @@
 """What the use cases need from the world. Each Protocol has at most seven methods and one contract suite."""
 
 from chalicelib.domain.products import Deployment, Ec2Product, Product, RdsProduct
-from chalicelib.ports.account import ApiKeyRepository, BackOffs, EventLog
+from chalicelib.ports.account import AccountStore, ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
@@ -20,6 +20,7 @@ from chalicelib.ports.savings import UsageRecords
 __all__ = [
     "NOBODY",
     "NO_GRAPH",
+    "AccountStore",
     "ActivityFacts",
     "ActivityStore",
     "ApiKeyRepository",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.costs import HourlyCost
     from chalicelib.domain.guards import GuardMetric, Sample
     from chalicelib.domain.products import Product
-    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind, ResourceRef
+    from chalicelib.domain.resources import ObservedResource, Outcome, Place, ResourceRef
 
 
 class Compute(Protocol):
@@ -21,7 +21,7 @@ class Compute(Protocol):
     def describe(
         self, refs: Sequence[ResourceRef], *, status_checks: bool = False
     ) -> dict[ResourceRef, ObservedResource]:
-        """Every ref is in the answer; what AWS does not know is GONE. At most ceil(n / 200) calls a region.
+        """Every ref is in the answer; what AWS does not know is GONE. At most ceil(n / 200) calls a place.
 
         With `status_checks`, `status_ok` is filled. Raises CloudError, ThrottledError.
         """
@@ -45,14 +45,13 @@ class Compute(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReconcileRequest:
-    """One message to the worker: up to 100 rules of one region and kind.
+    """One message to the worker: up to 100 rules of one place.
 
     It is dropped after `expires_at`: a stale request must not act late, and whatever is still due is asked for
     again by the next tick. `attempt` counts how often its only rule has raised already.
     """
 
-    kind: ResourceKind
-    region: str
+    place: Place
     rule_ids: tuple[str, ...]
     expires_at: datetime
     cause: str
@@ -82,7 +81,7 @@ class Metrics(Protocol):
         """The points in [start, end), oldest first; a series without any has none: that is not zero.
 
         CPU in percent (the maximum of each period), network_bytes in bytes a minute sent, rds_connections as the
-        maximum. At most ceil(series / 500) calls a region and page. Raises CloudError, ThrottledError.
+        maximum. At most ceil(series / 500) calls a place and page. Raises CloudError, ThrottledError.
         """
         ...
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from chalicelib.domain.resources import ResourceKind, ResourceRef
+    from chalicelib.domain.resources import Place, ResourceRef
     from chalicelib.domain.rules import Claim, Override, Rule, RuleStatus
     from chalicelib.domain.schedules import Schedule
     from chalicelib.ports.basics import Idempotency, Page
@@ -113,8 +113,7 @@ class DueRule:
 
     id: str
     due_at: datetime
-    kind: ResourceKind
-    region: str
+    place: Place
 
 
 class RuleStatusStore(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
+    CloudError,
     ConflictError,
     Fault,
     InvalidInputError,
@@ -17,7 +18,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancerKind
-from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.resources import OWN_ACCOUNT, ResourceState
 from chalicelib.domain.rules import Rule, RuleState, RuleStatus, SeenResource
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.proxy_states import publish_state
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.load_balancers import LoadBalancer
-    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind
+    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind, ResourceRef
     from chalicelib.domain.rules import RuleSpec
     from chalicelib.ports import (
         Clock,
@@ -155,8 +156,10 @@ class ManageRules:
                 faults.append(Fault("load_balancer_id", str(error)))
         if balancer is not None:
             faults += self._balancer_faults(spec, balancer)
-        observed = self.computes[spec.kind].protections(spec.refs)
+        observed = self._observed(spec, faults)
         for n, ref in enumerate(spec.refs):
+            if ref not in observed:
+                continue
             seen = observed[ref]
             field = f"resources.instance_ids[{n}]"
             if seen.state is ResourceState.GONE:
@@ -179,6 +182,16 @@ class ManageRules:
         if faults:
             raise InvalidInputError(tuple(faults))
         return balancer, [observed[ref] for ref in spec.refs], graph
+
+    def _observed(self, spec: RuleSpec, faults: list[Fault]) -> dict[ResourceRef, ObservedResource]:
+        """The resources; none, and a fault, where another account does not let us in."""
+        try:
+            return self.computes[spec.kind].protections(spec.refs)
+        except CloudError as error:
+            if spec.connector == OWN_ACCOUNT or error.retryable:
+                raise
+            faults.append(Fault("connector", f"{spec.connector.role_arn} did not let AutoStop in: {error}"))
+            return {}
 
     def _balancer_faults(self, spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:
         faults = []

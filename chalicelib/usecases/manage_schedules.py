@@ -95,7 +95,7 @@ class ManageSchedules:
         self.status.make_due(ids, now)
         for start in range(0, len(ids), 100):
             rules = self.rules.get_many(ids[start : start + 100]).values()
-            self.queue.send(requests_for([(r.id, r.spec.kind, r.spec.region) for r in rules], "schedule", now))
+            self.queue.send(requests_for([(r.id, r.spec.place) for r in rules], "schedule", now))
 
     def _tell(self, schedule: Schedule, kind: EventKind, by: str, what: str) -> None:
         words = f"Schedule {schedule.name} {what}."

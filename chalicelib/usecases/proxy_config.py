@@ -126,7 +126,7 @@ class ProxyConfig:
             health = reported[rule.id]
             seen = Health(report.member, health.accepts, clamp(health.at, now), health.status)
             self.activity.put_health(rule.id, seen)
-        waiting = [(rule.id, rule.spec.kind, rule.spec.region) for rule in own if rule.status.state in _WAITING]
+        waiting = [(rule.id, rule.spec.place) for rule in own if rule.status.state in _WAITING]
         if waiting:
             self.queue.send(requests_for(waiting, "report", now))
 

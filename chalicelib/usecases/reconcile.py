@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decide import DRAIN, decide
-from chalicelib.domain.decisions import Action
+from chalicelib.domain.decide import DRAIN, decide, held_back
+from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
-from chalicelib.domain.history import Step, event_of
+from chalicelib.domain.history import Step, events_of
 from chalicelib.domain.neighbours import Neighbour
-from chalicelib.domain.resources import Outcome, ResourceRef
+from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
-from chalicelib.domain.transition import drained, refused, settle
+from chalicelib.domain.transition import drained, refused, settle, unobserved
 from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
+        AccountStore,
         BackOffs,
         Clock,
         Compute,
@@ -68,6 +69,7 @@ class Reconciler:
     computes: Mapping[ResourceKind, Compute]
     events: EventLog
     back_offs: BackOffs
+    account: AccountStore
     queue: WorkQueue
     clock: Clock
     ids: Ids
@@ -89,21 +91,41 @@ class Reconciler:
             rules = [rule for rule in rules if rule.status.due_at is None or rule.status.due_at <= now]
         if not rules:
             return
-        slowed = self.back_offs.until(request.kind, request.region)
+        slowed = self.back_offs.until(request.place)
         if slowed is not None and now < slowed:
             self._again(request, tuple(rule.id for rule in rules), slowed - now, request.attempt)
             return
         try:
             seen = self.observer.look(rules, now)
         except ThrottledError:
-            slowed = self.back_offs.throttled(request.kind, request.region, now)
+            slowed = self.back_offs.throttled(request.place, now)
             self._again(request, tuple(rule.id for rule in rules), slowed - now, request.attempt)
+            return
+        except CloudError as error:
+            self._unobserved(rules, error)
             return
         due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}
         if soon:
             self._again(request, tuple(soon), max(min(soon.values()) - now, timedelta(seconds=1)))
+
+    def _unobserved(self, rules: Sequence[Rule], error: CloudError) -> None:
+        """AWS does not let us look at a whole group: each of its rules says so, and is looked at again later."""
+        log.warning(
+            "the group could not be observed", extra={"rules": [rule.id for rule in rules], "error": str(error)}
+        )
+        for rule in rules:
+            now = self.clock.now()
+            if rule.status.claim is not None and rule.status.claim.live(now):
+                continue
+            status = unobserved(rule.status, error, now)
+            try:
+                self.status.record(rule, status)
+            except LostClaimError:
+                continue  # whoever wrote meanwhile has made it due
+            if status.reason is not rule.status.reason:
+                self._say(rule, EventKind.UNOBSERVABLE, f"{Reason.UNOBSERVABLE.words} {status.detail}")
 
     def _isolated(self, rule: Rule, seen: Surroundings, request: ReconcileRequest) -> datetime | None:
         """Reconcile one rule without harm to the others; answers when it is due again, None if others see to it.
@@ -135,6 +157,8 @@ class Reconciler:
             raise LostClaimError(rule.id)
         facts = self.observer.facts(rule, seen, now)
         decision = decide(rule, facts, now)
+        if decision.begins_a_stop(rule.status) and not self._may_stop(decision, seen, now):
+            decision = held_back(decision, rule.status, now)
         status = settle(rule, decision, facts, now)
         if not decision.action.touches_the_world:
             # As it will be recorded: what may not be started from now on is told with the decision.
@@ -144,6 +168,9 @@ class Reconciler:
             self.usage.look(rule, facts, decision, now)
             return after
         return self._act(rule, decision, facts, status)
+
+    def _may_stop(self, decision: Decision, seen: Surroundings, now: datetime) -> bool:
+        return self.account.begin_stops(len(decision.resource_ids), seen.account.max_stops_per_tick, now)
 
     def _act(self, rule: Rule, decision: Decision, facts: Facts, status: RuleStatus) -> Rule:
         """Claim the step, take it, look again, record."""
@@ -168,7 +195,7 @@ class Reconciler:
                 outcomes = self._ask_aws(rule, decision)
             except ThrottledError:
                 # Nothing was done, and nothing is wrong with the rule: it waits with all others of its region.
-                slowed = self.back_offs.throttled(rule.spec.kind, rule.spec.region, now)
+                slowed = self.back_offs.throttled(rule.spec.place, now)
                 status = replace(rule.status, due_at=slowed)
         if any(not outcome.accepted for outcome in outcomes):
             status = refused(status, decision.action, outcomes, rule.id, now)
@@ -207,7 +234,7 @@ class Reconciler:
         return claimed
 
     def _ask_aws(self, rule: Rule, decision: Decision) -> Sequence[Outcome]:
-        refs = [ResourceRef(rule.spec.kind, rule.spec.region, id_) for id_ in decision.resource_ids]
+        refs = [rule.spec.ref(id_) for id_ in decision.resource_ids]
         compute = self.computes[rule.spec.kind]
         try:
             if decision.action is Action.START:
@@ -246,8 +273,9 @@ class Reconciler:
         log.info("decided", extra=fields)
         if after.status.state is not step.before.status.state:
             self._look_at(step.facts.dependents + step.facts.dependencies)
-        if step.worth_telling:
-            self.events.append([event_of(step, self.ids.new("ev"), self.clock.now())])
+        events = events_of(step, iter(lambda: self.ids.new("ev"), None), self.clock.now())
+        if events:
+            self.events.append(events)
 
     def _look_at(self, neighbours: tuple[Neighbour, ...]) -> None:
         """Who waits for a rule, or is needed by it, has something to decide when its state changes."""
@@ -256,7 +284,7 @@ class Reconciler:
         now = self.clock.now()
         rules = [neighbour.rule for neighbour in neighbours]
         self.status.make_due([rule.id for rule in rules], now)
-        self.queue.send(requests_for([(r.id, r.spec.kind, r.spec.region) for r in rules], "neighbour", now))
+        self.queue.send(requests_for([(r.id, r.spec.place) for r in rules], "neighbour", now))
 
     def _say(self, rule: Rule, kind: EventKind, words: str) -> None:
         self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, rule.id, "autostop", words)])

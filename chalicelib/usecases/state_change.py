@@ -28,6 +28,6 @@ class StateChange:
             return 0
         now = self.clock.now()
         self.status.make_due(sorted(set(owners.values())), now)
-        wanted = {(owner, ref.kind, ref.region) for ref, owner in owners.items()}
+        wanted = {(owner, ref.place) for ref, owner in owners.items()}
         self.queue.send(requests_for(sorted(wanted), "state change", now))
         return len(set(owners.values()))

@@ -36,7 +36,7 @@ class Tick:
         cursor: str | None = None
         while True:
             page = self.status.due(now, PAGE, cursor)
-            requests = requests_for(((rule.id, rule.kind, rule.region) for rule in page.items), "tick", now)
+            requests = requests_for(((rule.id, rule.place) for rule in page.items), "tick", now)
             if requests:
                 self.queue.send(requests)
             due += len(page.items)

@@ -24,6 +24,7 @@ HANDLERS = {
     "tick": "bootstrap.tick()",
     "reconcile": "bootstrap.reconciler()",
     "ec2_state": "bootstrap.state_change()",
+    "ec2_calls": "bootstrap.manual_change()",
     "proxy_logs": "bootstrap.ingest()",
 }
 

@@ -13,7 +13,7 @@ import boto3
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
 from chalicelib.adapters.aws.sqs import SqsQueue, decode
 from chalicelib.adapters.aws.system import RandomIds, SystemClock
@@ -82,7 +82,14 @@ def count(rules: int, due: int) -> Calls:
         computes = {ResourceKind.EC2: Ec2Compute()}
         guards = GuardReader(FakeMetrics(VirtualClock()), FakeSessions())
         observer = Observer(
-            stores.activity, stores.proxies, computes, stores.rules, stores.schedules, DateutilRecurrences(), guards
+            stores.activity,
+            stores.proxies,
+            computes,
+            stores.rules,
+            stores.schedules,
+            DateutilRecurrences(),
+            guards,
+            stores.account,
         )
         worker = Reconciler(
             stores.rules,
@@ -92,6 +99,7 @@ def count(rules: int, due: int) -> Calls:
             computes,
             stores.events,
             stores.back_offs,
+            stores.account,
             queue,
             clock,
             ids,
@@ -117,7 +125,7 @@ def _account(calls: Calls) -> Iterator[tuple[DynamoStores, SqsQueue, str]]:
     os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     os.environ.pop("AWS_ENDPOINT_URL", None)
     BUILTIN_HANDLERS.append(tap)  # every session made from here on
-    client.cache_clear()
+    forget()
     try:
         with mock_aws():
             boto3.setup_default_session(region_name=REGION)
@@ -128,7 +136,7 @@ def _account(calls: Calls) -> Iterator[tuple[DynamoStores, SqsQueue, str]]:
             yield stores, SqsQueue(url, REGION), url
     finally:
         BUILTIN_HANDLERS.remove(tap)
-        client.cache_clear()
+        forget()
         os.environ.clear()
         os.environ.update(before)
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict, deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.prices import MemoryPrices
@@ -99,11 +100,22 @@ class World:
         computes = {ResourceKind.EC2: self.cloud}
         guards = GuardReader(FakeMetrics(clock), FakeSessions())
         recurrences = DateutilRecurrences()
+        account = MemoryAccount()
+        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards, account)
         self.usage = MemoryUsage(clock)
-        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards)
-        usage = RecordUsage(self.usage, recurrences)
         self.worker = CountingReconciler(
-            rules, rules, observer, self.proxies, computes, self.events, MemoryBackOffs(), queue, clock, ids, usage
+            rules,
+            rules,
+            observer,
+            self.proxies,
+            computes,
+            self.events,
+            MemoryBackOffs(),
+            account,
+            queue,
+            clock,
+            ids,
+            RecordUsage(self.usage, recurrences),
         )
         balancers = MemoryBalancers(self.proxies, clock)
         book = PriceBook(MemoryPrices(), balancers, self.proxies)

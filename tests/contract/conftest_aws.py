@@ -9,7 +9,7 @@ import boto3
 from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
 from chalicelib.adapters.aws.sqs import SqsQueue, decode
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
@@ -38,11 +38,11 @@ def fresh_aws() -> Iterator[None]:
     """moto with no client left of an earlier one."""
     with mock_aws():
         boto3.setup_default_session(region_name=REGION)
-        client.cache_clear()
+        forget()
         try:
             yield
         finally:
-            client.cache_clear()
+            forget()
 
 
 @contextmanager

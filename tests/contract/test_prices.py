@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.pricing import AwsPrices, ProcessCache
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.domain.costs import UnknownCost
@@ -98,9 +98,9 @@ def on_aws(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Iterator[OnA
     listed = PriceList()
     with serve(listed) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", url)
-        client.cache_clear()
+        forget()
         yield OnAws(listed, clock)
-        client.cache_clear()
+        forget()
 
 
 @pytest.fixture(params=["memory", "aws"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import made
 from chalicelib.adapters.aws.ssm import SsmSessions
 from chalicelib.adapters.memory.signals import FakeSessions
 from chalicelib.domain.errors import CloudError, ThrottledError
@@ -212,9 +212,9 @@ class TestSessionManager:
         with fresh_aws():
             sessions = SsmSessions()
             sessions.open([])
-            assert client.cache_info().currsize == 0
+            assert made.cache_info().currsize == 0
             wire = Wire()
             wire.on["DescribeSessions"] = lambda _: {"Sessions": []}
             wire.tap("ssm", REGION)
             sessions.open([instance(1)])
-            assert client.cache_info().currsize == 1
+            assert made.cache_info().currsize == 1

@@ -20,7 +20,7 @@ from chalicelib.domain.errors import (
     TooLargeError,
     VersionMismatchError,
 )
-from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import Place, ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import (
     Claim,
     Drain,
@@ -226,7 +226,7 @@ class TestStatus:
                 break
         assert found == ["ru_1", "ru_2", "ru_0"]
         (first, *_) = stores.status.due(START + 30 * SECOND, 2).items
-        assert (first.kind, first.region) == (ResourceKind.EC2, "us-east-1")
+        assert first.place == Place(ResourceKind.EC2, "us-east-1")
 
     def test_due_times_are_pulled_forward_and_never_pushed_back(self, stores):
         rule = stores.rules.create(make_rule(status=RuleStatus(due_at=START + MINUTE)), "{}")

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.adapters.aws.sqs import decode
 from chalicelib.adapters.memory.clock import START, VirtualClock
 from chalicelib.adapters.memory.queue import MemoryQueue
-from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.ports import ReconcileRequest
 from tests.contract.conftest_aws import REGION, make_sqs_queue
 
@@ -97,14 +97,15 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def make_request(*rule_ids: str, **changes: Any) -> ReconcileRequest:
-    settings: dict[str, Any] = {"kind": ResourceKind.EC2, "region": REGION, "expires_at": START, "cause": "tick"}
+    settings: dict[str, Any] = {"place": Place(ResourceKind.EC2, REGION), "expires_at": START, "cause": "tick"}
     return ReconcileRequest(rule_ids=rule_ids or ("ru_1",), **(settings | changes))
 
 
 def test_a_request_comes_out_as_it_went_in(bench):
     sent = [
         make_request(*(f"ru_{n:026d}" for n in range(100)), cause="state change"),
-        make_request(kind=ResourceKind.RDS, region="us-gov-west-1", attempt=7),
+        make_request(place=Place(ResourceKind.RDS, "us-gov-west-1"), attempt=7),
+        make_request(place=Place(ResourceKind.EC2, REGION, Connector("arn:aws:iam::210987654321:role/autostop", "x"))),
         make_request(expires_at=START + timedelta(microseconds=1)),
         make_request(expires_at=START.astimezone(timezone(timedelta(hours=5, minutes=30)))),
         make_request(cause='key "ak_1" of Jürgen, 東京\n' + "x" * 170),

@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import CloudError, ThrottledError
-from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.domain.events import EventKind
+from chalicelib.domain.resources import Place, ResourceKind, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.ports import ReconcileRequest
 from tests.builders import make_rule
@@ -17,6 +18,7 @@ from tests.unit.world import IDLE, World, up_world
 
 SECONDS = timedelta(seconds=1)
 MINUTES = timedelta(minutes=1)
+HERE = Place(ResourceKind.EC2, "us-east-1")
 
 
 def test_a_rule_of_two_of_which_one_never_starts_is_stopped_when_nobody_uses_it():
@@ -87,7 +89,7 @@ def test_a_rule_that_raises_is_sent_again_alone_and_does_not_harm_the_others():
     now = world.clock.now()
     for rule_id in ("ru_1", "ru_9"):
         world.stores.rules.wake(rule_id, now, "test", now)
-    world.worker.run(ReconcileRequest(ResourceKind.EC2, "us-east-1", ("ru_1", "ru_9"), now + MINUTES, "test"))
+    world.worker.run(ReconcileRequest(HERE, ("ru_1", "ru_9"), now + MINUTES, "test"))
     assert world.stores.rules.get("ru_9").status.state is RuleState.STARTING
     again = [request for _, request in world.queue.waiting if "ru_1" in request.rule_ids]
     assert [(request.rule_ids, request.attempt) for request in again] == [(("ru_1",), 1)]
@@ -99,9 +101,26 @@ def test_a_rule_that_raises_is_sent_again_alone_and_does_not_harm_the_others():
     assert world.state is RuleState.UP
 
 
+def test_rules_that_aws_does_not_let_us_look_at_say_so_once_and_are_left_alone():
+    world = up_world()
+    refusal = CloudError("AccessDenied", "not authorized to perform sts:AssumeRole")
+    world.cloud.fail_next["describe"].extend([refusal] * 1000)
+    world.pass_time(10 * IDLE)
+    assert world.rule.status.reason is Reason.UNOBSERVABLE
+    assert world.rule.status.state is RuleState.UP
+    assert "sts:AssumeRole" in world.rule.status.detail
+    told = [event for event in world.history() if event.kind is EventKind.UNOBSERVABLE]
+    assert len(told) == 1
+    looks = 1000 - len(world.cloud.fail_next["describe"])
+    assert looks <= 10 * IDLE / (5 * MINUTES) + 2, "a refusal is not asked for again and again"
+    world.cloud.fail_next.clear()
+    world.pass_time(10 * MINUTES + IDLE)
+    assert world.state is RuleState.DOWN
+
+
 def test_an_expired_request_is_dropped():
     world = World()
-    request = ReconcileRequest(ResourceKind.EC2, "us-east-1", ("ru_1",), world.clock.now(), "tick")
+    request = ReconcileRequest(HERE, ("ru_1",), world.clock.now(), "tick")
     world.worker.run(request)
     assert world.cloud.calls["describe"] == 0
 
@@ -155,3 +174,27 @@ def test_terminated_resources_are_reported_and_nothing_is_started():
     assert world.state is RuleState.FAILED
     assert world.rule.status.reason is Reason.RESOURCES_GONE
     assert len(world.starts()) == 1
+
+
+def test_a_resource_that_was_terminated_is_reported_once_and_left_out_while_the_others_live_on():
+    world = World(resource_ids=("i-00000001", "i-00000002"))
+    other = world.cloud.add("i-00000002")
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.pass_time(MINUTES)
+    world.cloud.terminate(other)
+    world.pass_time(4 * IDLE)
+    assert world.state is RuleState.DOWN
+    world.wake()
+    world.pass_time(MINUTES)
+    assert world.state is RuleState.UP
+    told = [event for event in world.history() if event.kind is EventKind.RESOURCE_GONE]
+    assert [event.words.split()[0] for event in told] == ["i-00000002"]
+
+
+def test_when_nothing_of_a_rule_is_left_it_says_so_once():
+    world = up_world()
+    world.cloud.terminate(world.ref)
+    world.pass_time(10 * IDLE)
+    assert world.rule.status.reason is Reason.RESOURCES_GONE
+    assert len([event for event in world.history() if event.reason == Reason.RESOURCES_GONE]) == 1

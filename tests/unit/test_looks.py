@@ -76,6 +76,10 @@ class TestReading:
     def test_a_change_is_recorded(self, found):
         assert can_add(rule(), facts(found), NOON + MINUTE)
 
+    def test_so_is_what_was_up_between_two_looks_that_saw_it_down(self):
+        assert can_add(rule(STOPPED), facts(STOPPED, launched_at=NOON + timedelta(seconds=1)), NOON + MINUTE)
+        assert not can_add(rule(STOPPED), facts(STOPPED, launched_at=NOON), NOON + MINUTE)
+
     def test_so_is_the_first_look_of_an_hour_and_the_first_of_all(self):
         assert can_add(rule(), facts(), NOON + 55 * MINUTE)
         assert can_add(rule(), facts(), NOON + timedelta(days=1))

@@ -87,6 +87,12 @@ class TestDates:
         later = look(NOON + HOUR, sight(UP), since=NOON + 40 * MINUTE)
         assert Records().add(look(NOON, sight(DOWN)), later).of() == [(NOON, UP)]
 
+    def test_what_was_up_between_two_looks_that_saw_it_down_counts_as_up_from_its_launch(self):
+        later = look(NOON + HOUR, sight(DOWN, was_down=True, launched=NOON + 20 * MINUTE), since=NOON)
+        found = Records().add(look(NOON, sight(DOWN)), later)
+        assert found.of() == [(NOON, DOWN), (NOON + 20 * MINUTE, UP), (NOON + HOUR, DOWN)]
+        assert found.add(later).writes == 2
+
     def test_nobody_looked_for_long_so_the_time_since_is_unknown(self):
         late = look(NOON + 5 * HOUR, sight(DOWN, was_down=True), since=NOON + HOUR, overdue=True)
         found = Records().add(look(NOON, sight(DOWN)), late)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.domain.account_days import LATE
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import ResourceState
@@ -165,11 +166,11 @@ def test_only_the_time_that_is_asked_for_counts():
 def test_when_nobody_looked_for_hours_nothing_is_claimed_for_them():
     world = World(hourly_cost=0.5, **ALONE)
     live(world, DAY + 6 * HOUR)
-    world.clock.advance(6 * HOUR)
+    world.clock.advance(12 * HOUR)  # what rests is looked at every six
     live(world, DAY + 24 * HOUR + TEN_MINUTES)
     total = saved(world).total
-    assert total.hours_unknown == pytest.approx(Decimal(6), abs=Decimal("0.2"))
-    assert total.savings_always_on == pytest.approx(Decimal(9), abs=Decimal("0.1"))
+    assert total.hours_unknown == pytest.approx(Decimal(12), abs=Decimal("0.2"))
+    assert total.savings_always_on == pytest.approx(Decimal(6), abs=Decimal("0.1"))
 
 
 def test_the_rules_on_a_proxy_bear_its_price_in_equal_parts():
@@ -225,7 +226,7 @@ class TestAccount:
     def test_a_day_says_the_same_before_and_after_it_is_rolled_up(self):
         world = self.world()
         before = world.savings.of_account(DAY, DAY + 24 * HOUR)
-        world.clock.advance(30 * timedelta(minutes=1))
+        world.clock.advance(LATE)
         look(world)
         first = world.roll_up.run()
         assert (first.kept, first.waiting) == (70, 0)
@@ -233,11 +234,11 @@ class TestAccount:
         world.stores.usage._records.clear()
         assert world.savings.of_account(DAY, DAY + 24 * HOUR) == before
 
-    def test_a_day_is_rolled_up_half_an_hour_after_it_is_over_and_not_before(self):
+    def test_a_day_is_rolled_up_when_what_rests_has_been_looked_at_again_and_not_before(self):
         world = self.world()
         world.roll_up.run()
         assert [t.day.day for t in world.stores.usage.totals(DAY.date(), DAY.date())] == []
-        world.clock.advance(30 * timedelta(minutes=1))
+        world.clock.advance(LATE)
         world.roll_up.run()
         assert len(world.stores.usage.totals(DAY.date(), DAY.date())) == 2
 
@@ -263,7 +264,7 @@ class TestAccount:
     def test_a_day_waits_for_a_price_list_that_does_not_answer_but_not_for_one_that_does_not_know(self):
         world = self.world()
         world.change("ru_2", hourly_cost=None)
-        live(world, DAY + 48 * HOUR + 40 * timedelta(minutes=1))
+        live(world, DAY + 48 * HOUR + LATE)
         world.prices.fail_next.append(CloudError("InternalErrorException", "try again"))
         assert world.roll_up.run().waiting == 1
         world.prices.costs.clear()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
+from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.queue import MemoryQueue
@@ -33,6 +33,7 @@ from chalicelib.usecases.reconcile import Reconciler
 from chalicelib.usecases.record_usage import RecordUsage
 from chalicelib.usecases.roll_up_savings import RollUpSavings
 from chalicelib.usecases.savings import Savings
+from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WakeCause, WarmUp
 from tests.builders import make_balancer, make_rule
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from chalicelib.domain.events import Event
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import Rule
 
@@ -73,6 +75,7 @@ class World:
             s.schedules,
             self.recurrences,
             GuardReader(self.metrics, self.sessions),
+            s.account,
         )
         self.usage = RecordUsage(s.usage, self.recurrences)
         self.worker = Reconciler(
@@ -83,6 +86,7 @@ class World:
             self.computes,
             s.events,
             s.back_offs,
+            s.account,
             self.queue,
             self.clock,
             self.ids,
@@ -93,6 +97,9 @@ class World:
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
         self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
         self.config = ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
+        self.state_change = StateChange(s.rules, s.status, self.queue, self.clock)
+        self.cloud.on_change = self._changed
+        self._chaos = chaos
         self.explain = Explain(s.rules, self.observer, self.clock)
         self.prices = MemoryPrices()
         self.prices.costs[Ec2Product("us-east-1", "t3.micro")] = Decimal("0.0104")
@@ -102,11 +109,17 @@ class World:
         s.balancers.create(make_balancer())
         self.ref: ResourceRef = self.cloud.add("i-00000001")
         self.cloud.add("i-proxy", state=ResourceState.RUNNING)
-        rule = make_rule(idle=IDLE, **spec)
+        rule = make_rule(**({"idle": IDLE} | spec))
         compact = compact_rule(rule.id, rule.spec, ["10.0.0.1"]) if rule.spec.load_balancer_id else None
         s.rules.create(rule, compact)
         self.agent = Agent(self)
         self.violations: list[str] = []
+        self.asked: list[tuple[datetime, str]] = []
+
+    def _changed(self, ref: ResourceRef) -> None:
+        """EventBridge tells, a second later; on a bad day it does not."""
+        if self._chaos is None or self._chaos.random() < 0.7:
+            self.clock.at(self.clock.now() + timedelta(seconds=1), lambda: self.state_change.run((ref,)))
 
     def new_book(self) -> PriceBook:
         return PriceBook(self.prices, self.stores.balancers, self.stores.proxies)
@@ -140,10 +153,12 @@ class World:
                     self.violations.append(str(error))
 
         def checked_start(refs: Sequence[ResourceRef]) -> Any:
+            self.asked.append((self.clock.now(), "start"))
             checked(check_start, refs)
             return start(refs)
 
         def checked_stop(refs: Sequence[ResourceRef], **how: bool) -> Any:
+            self.asked.append((self.clock.now(), "stop"))
             checked(check_stop, refs)
             return stop(refs, **how)
 
@@ -160,6 +175,9 @@ class World:
     @property
     def instance(self) -> Any:
         return self.cloud.instances[self.ref]
+
+    def history(self, id_: str = "ru_1") -> list[Event]:
+        return list(self.stores.events.of_rule(id_, START, self.clock.now() + IDLE, 10_000).items)
 
     def stops(self) -> list[datetime]:
         return [at for at, what, _ in self.cloud.journal if what == "stop"]
@@ -205,6 +223,7 @@ class Agent:
         self.pending: dict[str, datetime] = {}
         self.kept: list[tuple[datetime, list[dict[str, Any]]]] = []
         self.lose: set[int] = set()
+        self.late: list[list[dict[str, Any]]] | None = None
         self.skew = timedelta(0)
         self.drains: dict[str, datetime] = {}
         self.accepts: bool | None = None
@@ -272,8 +291,19 @@ class Agent:
         if self.seq not in self.lose:
             self.ship(lines)
 
+    def catch_up(self, chance: random.Random) -> None:
+        """What was late arrives all the same: in any order, and some of it twice."""
+        batches, self.late = self.late or [], None
+        batches += chance.sample(batches, len(batches) // 2)
+        chance.shuffle(batches)
+        for lines in batches:
+            self.ship(lines)
+
     def ship(self, lines: list[dict[str, Any]]) -> None:
         if self.mute:
+            return
+        if self.late is not None:
+            self.late.append(lines)
             return
         now = self.world.clock.now()
         batch = [LogLine(f"{self.seq}-{n}", "lb_1/i-proxy", now, json.dumps(line)) for n, line in enumerate(lines)]

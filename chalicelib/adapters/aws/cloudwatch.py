@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chalicelib.adapters.aws.clients import client
 from chalicelib.adapters.aws.errors import translated
@@ -17,6 +17,7 @@ from chalicelib.domain.guards import GuardMetric, Sample
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from chalicelib.domain.resources import Connector
     from chalicelib.ports import Series
 
 BATCH = 500
@@ -27,6 +28,9 @@ _UNREAD = frozenset({"Forbidden", "InternalError"})
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataResult.html
 """
+
+CloudWatch: TypeAlias = Any
+"""A client of it: boto3-stubs for CloudWatch are not among what we install."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,22 +65,23 @@ class CloudWatchMetrics:
     """Implements Metrics. A series that CloudWatch could not read has no points: that is not zero."""
 
     def read(self, series: Sequence[Series], start: datetime, end: datetime) -> dict[Series, tuple[Sample, ...]]:
-        by_region: dict[str, list[Series]] = defaultdict(list)
+        by_place: dict[tuple[str, Connector], list[Series]] = defaultdict(list)
         for each in dict.fromkeys(series):
-            by_region[each.ref.region].append(each)
+            by_place[each.ref.region, each.ref.connector].append(each)
         found: dict[Series, list[Sample]] = {each: [] for each in series}
-        for region, wanted in by_region.items():
+        for (region, connector), wanted in by_place.items():
             for first in range(0, len(wanted), BATCH):
-                for each, samples in _read(region, wanted[first : first + BATCH], start, end):
+                for each, samples in _read(
+                    client("cloudwatch", region, connector), wanted[first : first + BATCH], start, end
+                ):
                     found[each] += samples
         return {each: tuple(sorted(samples, key=lambda sample: sample.start)) for each, samples in found.items()}
 
 
 def _read(
-    region: str, series: Sequence[Series], start: datetime, end: datetime
+    cloudwatch: CloudWatch, series: Sequence[Series], start: datetime, end: datetime
 ) -> Iterator[tuple[Series, list[Sample]]]:
     """One batch, page by page. A metric with points on two pages comes twice."""
-    cloudwatch: Any = client("cloudwatch", region)
     # CloudWatch asks for times on whole periods, and answers faster for them.
     first, last = _floor(start, timedelta(minutes=5)), _floor(end, timedelta(minutes=1))
     if first >= last:  # what CloudWatch refuses: no period is whole in between

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-    from chalicelib.domain.resources import ResourceRef
+    from chalicelib.domain.resources import Place, ResourceRef
 
 T = TypeVar("T")
 
@@ -48,10 +48,10 @@ class Ec2Compute:
         self, refs: Sequence[ResourceRef], *, status_checks: bool = False
     ) -> dict[ResourceRef, ObservedResource]:
         found = {ref: ObservedResource(ref, ResourceState.GONE) for ref in refs}
-        for region, batch in _batches(refs):
-            seen = self._look(region, batch)
+        for place, batch in _batches(refs):
+            seen = self._look(place, batch)
             if status_checks:
-                seen |= self._with_checks(region, seen.values())
+                seen |= self._with_checks(place, seen.values())
             found |= seen
         return found
 
@@ -62,7 +62,7 @@ class Ec2Compute:
                 continue
             try:
                 with translated():
-                    answer = _ec2(ref.region).describe_instance_attribute(InstanceId=ref.id, Attribute="disableApiStop")
+                    answer = _ec2(ref.place).describe_instance_attribute(InstanceId=ref.id, Attribute="disableApiStop")
             except CloudError as error:
                 if not error.code.startswith("InvalidInstanceID"):
                     raise
@@ -73,36 +73,36 @@ class Ec2Compute:
         return found
 
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
-        def call(region: str, ids: list[str]) -> None:
-            _ec2(region).start_instances(InstanceIds=ids)
+        def call(place: Place, ids: list[str]) -> None:
+            _ec2(place).start_instances(InstanceIds=ids)
 
-        return [outcome for region, batch in _batches(refs) for outcome in _ask(call, region, batch)]
+        return [outcome for place, batch in _batches(refs) for outcome in _ask(call, place, batch)]
 
     def stop(self, refs: Sequence[ResourceRef], *, hibernate: bool = False) -> Sequence[Outcome]:
-        def stop(region: str, ids: list[str]) -> None:
-            _ec2(region).stop_instances(InstanceIds=ids)
+        def stop(place: Place, ids: list[str]) -> None:
+            _ec2(place).stop_instances(InstanceIds=ids)
 
-        def sleep(region: str, ids: list[str]) -> None:
-            _ec2(region).stop_instances(InstanceIds=ids, Hibernate=True)
+        def sleep(place: Place, ids: list[str]) -> None:
+            _ec2(place).stop_instances(InstanceIds=ids, Hibernate=True)
 
         if not hibernate:
-            return [outcome for region, batch in _batches(refs) for outcome in _ask(stop, region, batch)]
-        asked = {o.ref: o for region, batch in _batches(refs) for o in _ask(sleep, region, batch)}
+            return [outcome for place, batch in _batches(refs) for outcome in _ask(stop, place, batch)]
+        asked = {o.ref: o for place, batch in _batches(refs) for o in _ask(sleep, place, batch)}
         awake = [ref for ref, outcome in asked.items() if not outcome.accepted]
         asked |= {o.ref: replace(o, note=_not_hibernated(asked[o.ref])) for o in self.stop(awake)}
         return list(asked.values())
 
-    def _look(self, region: str, batch: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
+    def _look(self, place: Place, batch: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
         # A filter passes over an unknown id, where InstanceIds fails the whole call for one.
         by_id = [{"Name": "instance-id", "Values": [ref.id for ref in batch]}]
         with translated():
-            pages = _ec2(region).get_paginator("describe_instances").paginate(Filters=by_id)  # type: ignore[arg-type]
+            pages = _ec2(place).get_paginator("describe_instances").paginate(Filters=by_id)  # type: ignore[arg-type]
             instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
-        seen = [(instance, observed(region, instance)) for instance in instances]
+        seen = [(instance, observed(place, instance)) for instance in instances]
         there = [instance for instance, resource in seen if resource.state is not ResourceState.GONE]
         with translated():
-            self._learn_types(region, there)
-            self._learn_requests(region, there)
+            self._learn_types(place, there)
+            self._learn_requests(place, there)
         return {resource.ref: self._with_protections(instance, resource) for instance, resource in seen}
 
     def _with_protections(self, instance: InstanceTypeDef, resource: ObservedResource) -> ObservedResource:
@@ -113,31 +113,31 @@ class Ec2Compute:
             more.append(Protection.DATA_LOSS)
         return replace(resource, protections=(*resource.protections, *more)) if more else resource
 
-    def _learn_types(self, region: str, instances: Iterable[InstanceTypeDef]) -> None:
+    def _learn_types(self, place: Place, instances: Iterable[InstanceTypeDef]) -> None:
         """Which types have instance-store volumes: looked up here as well, since a type can change after creation."""
         unknown = {i["InstanceType"] for i in instances if "InstanceType" in i} - self._has_storage.keys()
         for some in _chunks(sorted(unknown), BATCH_TYPES):
-            pages = _ec2(region).get_paginator("describe_instance_types").paginate(InstanceTypes=some)
+            pages = _ec2(place).get_paginator("describe_instance_types").paginate(InstanceTypes=some)
             for page in pages:
                 for type_ in page["InstanceTypes"]:
                     self._has_storage[type_["InstanceType"]] = bool(type_.get("InstanceStorageSupported"))
 
-    def _learn_requests(self, region: str, instances: Iterable[InstanceTypeDef]) -> None:
+    def _learn_requests(self, place: Place, instances: Iterable[InstanceTypeDef]) -> None:
         """Which Spot requests are persistent: their instances can be stopped, those of one-time requests cannot."""
         spots = {i["SpotInstanceRequestId"] for i in instances if is_spot(i) and "SpotInstanceRequestId" in i}
         for some in _chunks(sorted(spots - self._is_persistent.keys()), BATCH):
-            answer = _ec2(region).describe_spot_instance_requests(
+            answer = _ec2(place).describe_spot_instance_requests(
                 Filters=[{"Name": "spot-instance-request-id", "Values": some}]
             )
             for request in answer["SpotInstanceRequests"]:
                 self._is_persistent[request["SpotInstanceRequestId"]] = request.get("Type") == "persistent"
 
-    def _with_checks(self, region: str, seen: Iterable[ObservedResource]) -> dict[ResourceRef, ObservedResource]:
+    def _with_checks(self, place: Place, seen: Iterable[ObservedResource]) -> dict[ResourceRef, ObservedResource]:
         running = [resource for resource in seen if resource.state is ResourceState.RUNNING]
         passed: set[str] = set()
         for some in _chunks([resource.ref.id for resource in running], BATCH_STATUS):
             with translated():
-                answer = _ec2(region).describe_instance_status(InstanceIds=some)
+                answer = _ec2(place).describe_instance_status(InstanceIds=some)
             passed |= {
                 status["InstanceId"]
                 for status in answer["InstanceStatuses"]
@@ -146,17 +146,17 @@ class Ec2Compute:
         return {resource.ref: replace(resource, status_ok=resource.ref.id in passed) for resource in running}
 
 
-def _ec2(region: str) -> EC2Client:
-    return cast("EC2Client", client("ec2", region))
+def _ec2(place: Place) -> EC2Client:
+    return cast("EC2Client", client("ec2", place.region, place.connector))
 
 
-def _batches(refs: Sequence[ResourceRef]) -> Iterator[tuple[str, list[ResourceRef]]]:
-    by_region: dict[str, list[ResourceRef]] = defaultdict(list)
+def _batches(refs: Sequence[ResourceRef]) -> Iterator[tuple[Place, list[ResourceRef]]]:
+    by_place: dict[Place, list[ResourceRef]] = defaultdict(list)
     for ref in dict.fromkeys(refs):
-        by_region[ref.region].append(ref)
-    for region, found in by_region.items():
+        by_place[ref.place].append(ref)
+    for place, found in by_place.items():
         for batch in _chunks(found, BATCH):
-            yield region, batch
+            yield place, batch
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -169,11 +169,11 @@ def _not_hibernated(refusal: Outcome) -> str:
     return f"{refusal.ref.id} was stopped instead of hibernated: {refusal.code}: {refusal.message}"
 
 
-def _ask(call: Callable[[str, list[str]], None], region: str, refs: list[ResourceRef]) -> list[Outcome]:
+def _ask(call: Callable[[Place, list[str]], None], place: Place, refs: list[ResourceRef]) -> list[Outcome]:
     """One call for all; when AWS refuses it, halve until the bad one stands alone: it never fails the others."""
     try:
         with translated():
-            call(region, [ref.id for ref in refs])
+            call(place, [ref.id for ref in refs])
     except ThrottledError:
         raise
     except CloudError as error:
@@ -183,4 +183,4 @@ def _ask(call: Callable[[str, list[str]], None], region: str, refs: list[Resourc
     if len(refs) == 1 or refusal.retryable or refusal.code in _NOT_ABOUT_AN_INSTANCE:
         return [Outcome(ref, accepted=False, code=refusal.code, message=refusal.message) for ref in refs]
     middle = len(refs) // 2
-    return [*_ask(call, region, refs[:middle]), *_ask(call, region, refs[middle:])]
+    return [*_ask(call, place, refs[:middle]), *_ask(call, place, refs[middle:])]

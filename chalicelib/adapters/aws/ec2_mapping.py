@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.products import Ec2Product
-from chalicelib.domain.resources import ObservedResource, Protection, ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import ObservedResource, Protection, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+    from chalicelib.domain.resources import Place
 
 PROXY_TAG = "autostop:proxy"
 GROUP_TAG = "aws:autoscaling:groupName"
@@ -30,13 +32,13 @@ def state_of(instance: InstanceTypeDef) -> ResourceState:
     return _STATES.get(instance["State"]["Name"], ResourceState.PENDING)
 
 
-def observed(region: str, instance: InstanceTypeDef) -> ObservedResource:
+def observed(place: Place, instance: InstanceTypeDef) -> ObservedResource:
     """An instance with the protections that its own description shows."""
     tags = {tag.get("Key", ""): tag.get("Value", "") for tag in instance.get("Tags", [])}
     reason = instance.get("StateReason", {})
     words = ": ".join(part for part in (reason.get("Code"), reason.get("Message")) if part)
     return ObservedResource(
-        ResourceRef(ResourceKind.EC2, region, instance["InstanceId"]),
+        ResourceRef(place.kind, place.region, instance["InstanceId"], place.connector),
         state_of(instance),
         instance.get("PrivateIpAddress"),
         tags.get("Name"),
@@ -44,7 +46,7 @@ def observed(region: str, instance: InstanceTypeDef) -> ObservedResource:
         tuple(_protections(instance, tags)),
         launched_at=instance.get("LaunchTime"),
         can_hibernate=bool(instance.get("HibernationOptions", {}).get("Configured")),
-        product=_product(region, instance),
+        product=_product(place.region, instance),
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from chalicelib.adapters.aws.clients import client
 from chalicelib.adapters.aws.errors import translated
 from chalicelib.domain.errors import CloudError, Fault, InvalidInputError
-from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.ports import ReconcileRequest
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def encode(request: ReconcileRequest) -> str:
     return json.dumps(
         {
             "v": VERSION,
-            "kind": request.kind.value,
-            "region": request.region,
+            "kind": request.place.kind.value,
+            "region": request.place.region,
+            "connector": asdict(request.place.connector),
             "rule_ids": list(request.rule_ids),
             "expires_at": request.expires_at.isoformat(),
             "cause": request.cause,
@@ -89,8 +91,7 @@ def decode(body: str) -> ReconcileRequest:
     if faults:
         raise InvalidInputError(faults)
     return ReconcileRequest(
-        ResourceKind(data["kind"]),
-        data["region"],
+        Place(ResourceKind(data["kind"]), data["region"], Connector(**(data.get("connector") or {}))),
         tuple(data["rule_ids"]),
         datetime.fromisoformat(data["expires_at"]).astimezone(UTC),
         data["cause"],
@@ -104,6 +105,14 @@ def _is_kind(value: object) -> bool:
 
 def _is_region(value: object) -> bool:
     return isinstance(value, str) and bool(_REGION.fullmatch(value))
+
+
+def _is_connector(value: object) -> bool:
+    """Absent in messages of a version before it."""
+    if value is None:
+        return True
+    fields = {"role_arn", "external_id"}
+    return isinstance(value, dict) and value.keys() == fields and all(isinstance(value[name], str) for name in fields)
 
 
 def _are_ids(value: object) -> bool:
@@ -133,6 +142,7 @@ def _is_attempt(value: object) -> bool:
 _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "kind": (_is_kind, "is not a kind of resource"),
     "region": (_is_region, "is not a region"),
+    "connector": (_is_connector, "is not a role and its external id"),
     "rule_ids": (_are_ids, f"is not a list of 1 to {MOST_RULES} ids"),
     "expires_at": (_is_time, "is not a time with a zone"),
     "cause": (_is_cause, "is not a short text"),

@@ -15,7 +15,7 @@ from chalicelib.domain.throttling import BackOff, next_back_off
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.domain.resources import ResourceKind
+    from chalicelib.domain.resources import Place
 
 KEPT = timedelta(days=1)
 
@@ -23,17 +23,17 @@ KEPT = timedelta(days=1)
 class DynamoBackOffs:
     """Implements BackOffs."""
 
-    def until(self, kind: ResourceKind, region: str) -> datetime | None:
-        known = self._read(kind, region)
+    def until(self, place: Place) -> datetime | None:
+        known = self._read(place)
         return known.until if known else None
 
-    def throttled(self, kind: ResourceKind, region: str, now: datetime) -> datetime:
-        last = self._read(kind, region)
+    def throttled(self, place: Place, now: datetime) -> datetime:
+        last = self._read(place)
         after = next_back_off(last, now)
         if after == last:
             return after.until
         as_read = BackOffItem.until == micros(last.until) if last else BackOffItem.place.does_not_exist()
-        item = BackOffItem(_place(kind, region), strikes=after.strikes, until=micros(after.until), expires=now + KEPT)
+        item = BackOffItem(_key(place), strikes=after.strikes, until=micros(after.until), expires=now + KEPT)
         with translated():
             try:
                 item.save(condition=as_read)
@@ -41,17 +41,18 @@ class DynamoBackOffs:
                 if not condition_failed(error):
                     raise
                 # Another worker was throttled at the same time: its back-off is ours.
-                return self.until(kind, region) or after.until
+                return self.until(place) or after.until
         return after.until
 
-    def _read(self, kind: ResourceKind, region: str) -> BackOff | None:
+    def _read(self, place: Place) -> BackOff | None:
         with translated():
             try:
-                item = BackOffItem.get(_place(kind, region), consistent_read=True)
+                item = BackOffItem.get(_key(place), consistent_read=True)
             except BackOffItem.DoesNotExist:
                 return None
         return BackOff(int(item.strikes), from_micros(item.until))
 
 
-def _place(kind: ResourceKind, region: str) -> str:
-    return f"{kind}#{region}"
+def _key(place: Place) -> str:
+    """AWS counts by account, whatever role asks."""
+    return "#".join(part for part in (place.kind, place.region, place.connector.account) if part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 
 from chalicelib.domain import (
     access,
+    account,
     activity,
     decisions,
     events,
@@ -35,6 +36,7 @@ T = TypeVar("T")
 
 _MODULES = (
     access,
+    account,
     activity,
     decisions,
     events,
@@ -68,9 +70,9 @@ def load(kind: type[T], text: str) -> T:
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        telling = _telling(type(value))
-        return {name: content for name, content in plain.items() if content is not None or name in telling}
+        plain = {f: _plain(getattr(value, f.name)) for f in fields(value)}
+        # None goes without saying, but not where a missing field means something else.
+        return {f.name: content for f, content in plain.items() if content is not None or _means_something(f)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, date):  # a datetime is one too
@@ -84,10 +86,9 @@ def _plain(value: object) -> object:
     return value
 
 
-@cache
-def _telling(kind: Any) -> frozenset[str]:  # noqa: ANN401  (any dataclass)
-    """The fields of which None has to be written: it is not what they are when nothing is."""
-    return frozenset(f.name for f in fields(kind) if f.default not in {None, MISSING})
+def _means_something(field: Field[Any]) -> bool:
+    """Whether a field that is left out would be read as another value than None."""
+    return field.default_factory is not MISSING or field.default not in (None, MISSING)
 
 
 @cache

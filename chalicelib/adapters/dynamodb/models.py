@@ -24,11 +24,11 @@ class _Meta:
 
 
 class DueIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-call]
-    """Rules by when they are due; `kind` and `region` so that messages can be grouped without another read."""
+    """Rules by when they are due, with what messages are grouped by, so that it costs no other read."""
 
     class Meta:
         index_name = "due"
-        projection = IncludeProjection(["kind", "region"])
+        projection = IncludeProjection(["kind", "region", "connector"])
 
     due_shard = UnicodeAttribute(hash_key=True)
     due_at = NumberAttribute(range_key=True)
@@ -47,6 +47,7 @@ class RuleItem(Model):
     revision = NumberAttribute()
     kind = UnicodeAttribute()
     region = UnicodeAttribute()
+    connector = UnicodeAttribute(null=True)
     due_shard = UnicodeAttribute(default=DUE)
     due_at = NumberAttribute(null=True)
     woken_at = NumberAttribute(null=True)
@@ -209,6 +210,20 @@ class UsageItem(Model):
     by_day = UsageIndex()
 
 
+class AccountItem(Model):
+    """The account's settings, and how many stops have begun in the newest minute that had any."""
+
+    class Meta(_Meta):
+        table_name = "account"
+
+    id = UnicodeAttribute(hash_key=True)
+    body = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
+    paused = NumberAttribute(null=True)
+    minute = NumberAttribute(null=True)
+    begun = NumberAttribute(null=True)
+
+
 ALL_MODELS: tuple[type[Model], ...] = (
     RuleItem,
     ScheduleItem,
@@ -220,6 +235,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     KeyItem,
     BackOffItem,
     UsageItem,
+    AccountItem,
 )
 SHORT_NAMES = {model: model.Meta.table_name for model in ALL_MODELS}
 

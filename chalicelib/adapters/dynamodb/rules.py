@@ -12,7 +12,7 @@ from chalicelib.adapters.dynamodb.cursors import decode, encode
 from chalicelib.adapters.dynamodb.errors import failed_conditions, no_condition, translated
 from chalicelib.adapters.dynamodb.idempotency import answered, remember
 from chalicelib.adapters.dynamodb.models import DUE, ClaimItem, ProxyItem, RuleItem, ScheduleItem
-from chalicelib.adapters.dynamodb.rule_items import from_item, to_item
+from chalicelib.adapters.dynamodb.rule_items import from_item, set_connector, to_item
 from chalicelib.adapters.dynamodb.times import micros
 from chalicelib.adapters.dynamodb.transactions import transaction
 from chalicelib.domain.claims import (
@@ -23,6 +23,7 @@ from chalicelib.domain.claims import (
     Links,
     links,
     owned,
+    resource_key,
     shared_ports,
 )
 from chalicelib.domain.errors import (
@@ -124,6 +125,7 @@ class DynamoRules:
                         RuleItem.spec.set(dump(new.spec)),
                         RuleItem.kind.set(new.spec.kind.value),
                         RuleItem.region.set(new.spec.region),
+                        set_connector(new.spec.connector),
                         RuleItem.version.set(new.version),
                         RuleItem.revision.set(RuleItem.revision + 1),
                         RuleItem.due_at.set(micros(now)),
@@ -157,7 +159,7 @@ class DynamoRules:
             self._explain(error, rule, rule, (), ())
 
     def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
-        keys = {f"resource#{ref.kind}#{ref.region}#{ref.id}": ref for ref in refs}
+        keys = {resource_key(ref): ref for ref in refs}
         with translated():
             return {keys[item.key]: item.owner for item in ClaimItem.batch_get(list(keys), consistent_read=True)}
 

@@ -18,11 +18,10 @@ from chalicelib.adapters.dynamodb.errors import (
     translated,
 )
 from chalicelib.adapters.dynamodb.models import DUE, RuleItem
-from chalicelib.adapters.dynamodb.rule_items import bare, from_item
+from chalicelib.adapters.dynamodb.rule_items import bare, from_item, place_of
 from chalicelib.adapters.dynamodb.times import from_micros, maybe_micros, micros
 from chalicelib.adapters.dynamodb.transactions import transaction
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, NotFoundError
-from chalicelib.domain.resources import ResourceKind
 from chalicelib.ports import NOBODY, DueRule, Page
 
 if TYPE_CHECKING:
@@ -50,9 +49,7 @@ class DynamoRuleStatus:
                 limit=limit,
                 last_evaluated_key=decode(cursor, ("id", "due_shard"), ("due_at",)),
             )
-            rules = tuple(
-                DueRule(item.id, from_micros(item.due_at or 0), ResourceKind(item.kind), item.region) for item in found
-            )
+            rules = tuple(DueRule(item.id, from_micros(item.due_at or 0), place_of(item)) for item in found)
             return Page(rules, encode(found.last_evaluated_key))
 
     def claim(self, rule: Rule, claim: Claim, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.products import Ec2Product
-from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import (
+    OWN_ACCOUNT,
+    Connector,
+    ObservedResource,
+    Outcome,
+    Place,
+    Protection,
+    ResourceKind,
+    ResourceRef,
+    ResourceState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.memory.clock import VirtualClock
 
 BATCH = 200
-"""Instances that one describe takes; every region needs calls of its own."""
+"""Instances that one describe takes; every place needs calls of its own."""
 
 # What AWS itself refuses to stop; the other protections are ours.
 _UNSTOPPABLE = {
@@ -64,7 +74,7 @@ class FakeCloud:
     """`ports.Compute` on a virtual clock.
 
     `calls` counts what AWS would be asked, by name; `journal` has what AWS accepted, and when; `fail_next` has, by
-    name, the errors that the next calls are answered with.
+    name, the errors that the next calls are answered with. `on_change` hears of each change of state, as EventBridge.
     """
 
     def __init__(self, clock: VirtualClock, checks_after: timedelta = timedelta(seconds=10)) -> None:
@@ -74,10 +84,13 @@ class FakeCloud:
         self.calls: Counter[str] = Counter()
         self.journal: list[tuple[datetime, str, str]] = []
         self.fail_next: dict[str, deque[CloudError]] = defaultdict(deque)
+        self.on_change: Callable[[ResourceRef], None] | None = None
 
-    def add(self, id_: str, region: str = "us-east-1", **settings: object) -> ResourceRef:
+    def add(
+        self, id_: str, region: str = "us-east-1", connector: Connector = OWN_ACCOUNT, **settings: object
+    ) -> ResourceRef:
         """A new instance, stopped unless `state` says otherwise."""
-        ref = ResourceRef(ResourceKind.EC2, region, id_)
+        ref = ResourceRef(ResourceKind.EC2, region, id_, connector)
         instance = FakeInstance(ref)
         for name, value in settings.items():
             setattr(instance, name, value)
@@ -233,6 +246,8 @@ class FakeCloud:
         instance.state = state
         instance.state_reason = reason
         instance.running_since = self._clock.now() if state is ResourceState.RUNNING else None
+        if self.on_change is not None:
+            self.on_change(instance.ref)
 
 
 def _refused(ref: ResourceRef, code: str, message: str) -> Outcome:
@@ -240,7 +255,7 @@ def _refused(ref: ResourceRef, code: str, message: str) -> Outcome:
 
 
 def _batches(refs: Iterable[ResourceRef]) -> list[list[ResourceRef]]:
-    by_region: dict[str, list[ResourceRef]] = defaultdict(list)
+    by_place: dict[Place, list[ResourceRef]] = defaultdict(list)
     for ref in dict.fromkeys(refs):
-        by_region[ref.region].append(ref)
-    return [found[start : start + BATCH] for found in by_region.values() for start in range(0, len(found), BATCH)]
+        by_place[ref.place].append(ref)
+    return [found[start : start + BATCH] for found in by_place.values() for start in range(0, len(found), BATCH)]

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.paging import page
-from chalicelib.domain.claims import CHANGED_MEANWHILE, MAX_CLAIMS, SHARED_HTTP, TOO_MANY, links, owned, shared_ports
+from chalicelib.domain.claims import (
+    CHANGED_MEANWHILE,
+    MAX_CLAIMS,
+    SHARED_HTTP,
+    TOO_MANY,
+    links,
+    owned,
+    resource_key,
+    shared_ports,
+)
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
     ConflictError,
@@ -121,7 +130,7 @@ class MemoryRules:
             self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
 
     def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
-        keys = {ref: f"resource#{ref.kind}#{ref.region}#{ref.id}" for ref in refs}
+        keys = {ref: resource_key(ref) for ref in refs}
         return {ref: self._owners[key] for ref, key in keys.items() if key in self._owners}
 
     # RuleStatusStore
@@ -129,7 +138,7 @@ class MemoryRules:
     def due(self, now: datetime, limit: int, cursor: str | None = None) -> Page[DueRule]:
         passed = self._due[: bisect_right(self._due, now, key=_due_at)]
         rules = [(due_at, self._rules[id_]) for due_at, id_ in passed]
-        ready = [DueRule(rule.id, due_at, rule.spec.kind, rule.spec.region) for due_at, rule in rules]
+        ready = [DueRule(rule.id, due_at, rule.spec.place) for due_at, rule in rules]
         return page(ready, limit, cursor, _by_due, of="due")
 
     def claim(self, rule: Rule, claim: Claim, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:

@@ -28,6 +28,15 @@ Region = Annotated[str, _matches(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such a
 InstanceId = Annotated[str, _matches(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")]
 RuleId = Annotated[str, _matches(r"ru_[a-z0-9]{1,40}", "a rule id")]
 ScheduleId = Annotated[str, _matches(r"sc_[a-z0-9]{1,40}", "a schedule id")]
+RoleArn = Annotated[
+    str,
+    _matches(
+        r"arn:aws[a-z-]*:iam::\d{12}:role/(autostop-)[A-Za-z0-9+=,.@_-]{1,55}",
+        "the ARN of a role whose name begins with autostop-, the only ones that AutoStop may assume",
+    ),
+]
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+ExternalId = Annotated[str, _matches(r"[\w+=,.@:/-]{2,1224}", "an external id of 2 to 1224 characters")]
 LoadBalancerId = Annotated[str, _matches(r"lb_[a-z0-9]{1,40}", "a load balancer id")]
 Member = Annotated[str, _matches(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")]
 

@@ -10,15 +10,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from chalicelib.domain.guards import Guard, GuardMetric
-from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.resources import OWN_ACCOUNT, Connector, ResourceKind
 from chalicelib.domain.rules import DependsOn, HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
 from chalicelib.entrypoints.api.models import (
+    ExternalId,
     InstanceId,
     Later,
     LoadBalancerId,
     Name,
     Port,
     Region,
+    RoleArn,
     RuleId,
     ScheduleId,
     Strict,
@@ -141,6 +143,13 @@ class ResourcesBody(Strict):
     when_idle: Literal["stop", "hibernate"] = "stop"
 
 
+class ConnectorBody(Strict):
+    """How another account lets AutoStop in. An external id is not a secret, but without one a role is anybody's."""
+
+    role_arn: RoleArn
+    external_id: ExternalId
+
+
 class DependsOnBody(Strict):
     """A rule that this one needs, and for how long that one is to be up before."""
 
@@ -184,6 +193,7 @@ class RuleBody(Strict):
     dry_run: bool = False
     idle_minutes: float = 15
     resources: ResourcesBody
+    connector: ConnectorBody | None = None
     http: list[HttpBody] = Field(default=[], max_length=20)
     tcp: list[TcpBody] = Field(default=[], max_length=20)
     load_balancer_id: LoadBalancerId | None = Field(default=None, validate_default=True)
@@ -289,4 +299,7 @@ class RuleBody(Strict):
             depends_on=tuple(DependsOn(n.rule_id, timedelta(seconds=n.delay_seconds)) for n in self.depends_on),
             schedule_ids=tuple(self.schedule_ids),
             guards=tuple(guard.guard() for guard in self.guards),
+            connector=OWN_ACCOUNT
+            if self.connector is None
+            else Connector(self.connector.role_arn, self.connector.external_id),
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.guards import GuardMetric
+from chalicelib.domain.resources import OWN_ACCOUNT
 from chalicelib.usecases.observe import last_use
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def settings_of(spec: RuleSpec) -> Json:
             "tags": {},
             "when_idle": spec.when_idle,
         },
+        "connector": None if spec.connector == OWN_ACCOUNT else asdict(spec.connector),
         "load_balancer_id": spec.load_balancer_id,
         "http": [
             {

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from chalicelib.domain.access import Role
-from chalicelib.domain.resources import Protection
+from chalicelib.domain.errors import CloudError
+from chalicelib.domain.resources import Connector, Protection
 
 RULE = {
     "name": "staging web",
@@ -22,6 +23,7 @@ RULE = {
 NEEDS = {
     "depends_on": [{"rule_id": "ru_1"}],
     "guards": [{"metric": "cpu", "above_percent": 20, "for_minutes": 10}],
+    "connector": {"role_arn": "arn:aws:iam::210987654321:role/autostop-access", "external_id": "e1"},
 }
 BALANCER = {
     "kind": "proxy",
@@ -46,6 +48,9 @@ WRONG = [
     ("resources.instance_ids[0]", "i-xyz"),
     ("resources.tags", {"env": "staging"}),
     ("resources.when_idle", "sleep"),
+    ("connector", {"role_arn": "arn:aws:iam::210987654321:role/autostop-x"}),
+    ("connector.role_arn", "arn:aws:iam::210987654321:role/admin"),
+    ("connector.external_id", "a b"),
     ("load_balancer_id", 7),
     ("http[0].hosts", []),
     ("http[0].hosts[0]", "not a host"),
@@ -100,7 +105,7 @@ def test_each_wrong_field_is_refused_by_its_name(api, path, value):
 
 def test_all_wrong_fields_together_are_all_named(api):
     body = copy.deepcopy(RULE | NEEDS)
-    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on", "guards")
+    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on", "guards", "connector")
     one_each = {path: value for path, value in reversed(WRONG) if path not in whole_lists}
     for path, value in one_each.items():
         put(body, path, value)
@@ -297,7 +302,7 @@ def test_a_schedule_is_created_read_changed_used_and_deleted(api):
     assert lost.status_code == 412
     changed = api("PUT", f"/schedules/{id_}", OFFICE | {"name": "later"}, If_Match=made.headers["ETag"])
     assert (changed.json_body["name"], changed.json_body["version"]) == ("later", 2)
-    rule = api("POST", "/rules", RULE | NEEDS | {"schedule_ids": [id_]}).json_body
+    rule = api("POST", "/rules", RULE | NEEDS | {"schedule_ids": [id_], "connector": None}).json_body
     assert rule["guards"] == [{"metric": "cpu", "for_minutes": 10, "above_percent": 20.0}]
     beat = api("POST", f"/rules/{rule['id']}/heartbeat", role=Role.OPERATOR).json_body
     assert beat == {"id": rule["id"], "vetoes_until": "2026-01-05T08:15:00.000Z"}
@@ -374,3 +379,27 @@ def test_the_openapi_document_has_every_route_and_every_body(api):
 
 def test_health_needs_no_key(api):
     assert api("GET", "/health", role=None).json_body["status"] == "ok"
+
+
+def test_a_rule_of_another_account_is_made_and_answered_with_its_connector(api):
+    theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
+    api.world.cloud.add("i-000000aa", connector=theirs)
+    body = {
+        "name": "theirs",
+        "resources": {"kind": "ec2", "region": "us-east-1", "instance_ids": ["i-000000aa"]},
+        "connector": {"role_arn": theirs.role_arn, "external_id": theirs.external_id},
+    }
+    made = api("POST", "/rules", body)
+    assert made.status_code == 201, made.body
+    assert made.json_body["connector"] == body["connector"]
+    here = api("POST", "/rules", body | {"connector": None})
+    assert [error["message"] for error in here.json_body["errors"]] == ["There is no instance i-000000aa in us-east-1."]
+
+
+def test_an_account_that_does_not_let_us_in_is_a_fault_of_the_connector(api):
+    api.world.cloud.fail_next["describe"].append(CloudError("AccessDenied", "not authorized to perform sts:AssumeRole"))
+    answer = api("POST", "/rules", RULE | {"connector": NEEDS["connector"], "schedule_ids": ["sc_none"]})
+    assert answer.status_code == 400
+    faults = {error["field"]: error["message"] for error in answer.json_body["errors"]}
+    assert faults.keys() == {"connector", "schedule_ids[0]"}
+    assert "sts:AssumeRole" in faults["connector"]

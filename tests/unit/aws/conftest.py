@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import client, forget
+from chalicelib.domain.resources import OWN_ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from botocore.model import OperationModel
+
+    from chalicelib.domain.resources import Connector
 
 
 def refusal(code: str, message: str = "words of AWS", operation: str = "StartInstances") -> ClientError:
@@ -28,8 +31,8 @@ class Wire:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.on: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
-    def tap(self, service: str, region: str = "us-east-1") -> None:
-        events = client(service, region).meta.events
+    def tap(self, service: str, region: str = "us-east-1", connector: Connector = OWN_ACCOUNT) -> None:
+        events = client(service, region, connector).meta.events
         events.register_first("provide-client-params.*", self._note)
         events.register_first("before-call.*", self._answer)
 
@@ -53,9 +56,9 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    client.cache_clear()
+    forget()
     yield
-    client.cache_clear()
+    forget()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import made
 from chalicelib.adapters.aws.cloudwatch import CloudWatchMetrics
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.guards import Guard, GuardMetric, judge
@@ -187,6 +187,6 @@ class TestCloudWatch:
         with fresh_aws():
             metrics = CloudWatchMetrics()
             metrics.read([], AT, AT + FIVE)
-            assert client.cache_info().currsize == 0
+            assert made.cache_info().currsize == 0
             metrics.read([of("i-1")], AT, AT + FIVE)
-            assert client.cache_info().currsize == 1
+            assert made.cache_info().currsize == 1

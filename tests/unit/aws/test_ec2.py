@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import client, forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.products import Ec2Product
@@ -194,7 +194,7 @@ def test_stop_protection_is_looked_up_one_by_one_and_only_when_asked(wire: Wire)
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bad=st.lists(st.booleans(), min_size=1, max_size=40), action=st.sampled_from(["start", "stop"]))
 def test_a_refused_one_never_fails_the_others(bad: list[bool], action: str) -> None:
-    client.cache_clear()
+    forget()
     wire = Wire()
     wire.tap("ec2")
     refused = {f"i-{n}" for n, is_bad in enumerate(bad) if is_bad}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.adapters.aws.sqs import SqsQueue, decode, encode
 from chalicelib.domain.errors import CloudError, InvalidInputError
-from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.ports import ReconcileRequest
 from tests.contract.conftest_aws import make_sqs_queue
 
@@ -23,14 +23,18 @@ NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 def request(id_: str = "ru_1", **changes: Any) -> ReconcileRequest:
     settings: dict[str, Any] = {"rule_ids": (id_,), "expires_at": NOW, "cause": "tick"} | changes
-    return ReconcileRequest(kind=ResourceKind.EC2, region="us-east-1", **settings)
+    return ReconcileRequest(place=Place(ResourceKind.EC2, "us-east-1"), **settings)
 
 
 @given(
     st.builds(
         ReconcileRequest,
-        kind=st.sampled_from(ResourceKind),
-        region=st.sampled_from(["us-east-1", "us-gov-west-1", "ap-southeast-2"]),
+        place=st.builds(
+            Place,
+            st.sampled_from(ResourceKind),
+            st.sampled_from(["us-east-1", "us-gov-west-1", "ap-southeast-2"]),
+            st.builds(Connector, st.text(max_size=60), st.text(max_size=60)),
+        ),
         rule_ids=st.lists(st.from_regex(r"ru_[a-z0-9]{1,40}", fullmatch=True), min_size=1, max_size=100).map(tuple),
         expires_at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
         cause=st.text(max_size=200),
@@ -54,7 +58,10 @@ JSON = st.recursive(
 )
 
 
-@given(field=st.sampled_from(["v", "kind", "region", "rule_ids", "expires_at", "cause", "attempt"]), value=JSON)
+@given(
+    field=st.sampled_from(["v", "kind", "region", "connector", "rule_ids", "expires_at", "cause", "attempt"]),
+    value=JSON,
+)
 def test_a_message_with_one_hostile_field(field: str, value: object) -> None:
     body = json.dumps(json.loads(encode(request())) | {field: value})
     try:

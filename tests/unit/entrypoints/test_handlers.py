@@ -14,7 +14,7 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.adapters.aws.sqs import encode
 from chalicelib.domain.errors import CloudError, InvalidInputError
-from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.resources import Place, ResourceKind
 from chalicelib.domain.rules import RuleState
 from chalicelib.entrypoints.ec2_state import PATTERN, ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.unit.entrypoints.conftest import Stage
 
 
+HERE = Place(ResourceKind.EC2, REGION)
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -38,8 +41,8 @@ def sqs_event(body: str) -> dict[str, Any]:
     return event
 
 
-def message(*rule_ids: str, cause: str = "test", minutes: float = 2) -> str:
-    return encode(ReconcileRequest(ResourceKind.EC2, REGION, rule_ids, now() + timedelta(minutes=minutes), cause))
+def message(*rule_ids: str, cause: str = "test", minutes: float = 2, place: Place = HERE) -> str:
+    return encode(ReconcileRequest(place, rule_ids, now() + timedelta(minutes=minutes), cause))
 
 
 def logs_event(payload: object) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def test_tick_sends_what_is_due(stage: Stage) -> None:
     stage.add_rule("i-0001")
     assert tick(documented("schedule"), CONTEXT) == {"due": 1, "messages": 1}
     (sent,) = stage.messages()
-    assert (sent.rule_ids, sent.kind, sent.region, sent.cause) == (("ru_1",), ResourceKind.EC2, REGION, "tick")
+    assert (sent.rule_ids, sent.place, sent.cause) == (("ru_1",), HERE, "tick")
 
 
 def test_tick_without_rules_only_reads_the_index(stage: Stage) -> None:

@@ -17,11 +17,12 @@ from chalicelib import bootstrap
 from chalicelib.adapters.aws.clients import client
 from chalicelib.domain.access import Role
 from chalicelib.domain.products import Ec2Product
-from chalicelib.domain.resources import ResourceKind, ResourceRef
+from chalicelib.domain.resources import Connector, Place, ResourceKind, ResourceRef
 from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.domain.usage import IntervalState
 from chalicelib.domain.usage_days import Change, Paid, UsageDay, midnight
+from chalicelib.entrypoints.ec2_calls import ec2_calls
 from chalicelib.entrypoints.ec2_state import ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
 from chalicelib.entrypoints.reconcile import reconcile
@@ -62,6 +63,8 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         else:
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             yield f"dynamodb:{operation}", table + params["TableName"] + index
+    elif service == "sts":
+        yield f"sts:{operation}", params["RoleArn"]
     elif service == "sqs":
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]
@@ -103,6 +106,13 @@ def test_ec2_state_may_do_what_it_does(stage: Stage) -> None:
     stage.calls.clear()
     assert ec2_state(documented("ec2_state"), CONTEXT) == {"rules": 1}
     assert refused(stage, "ec2_state") == []
+
+
+def test_ec2_calls_may_do_what_it_does(stage: Stage) -> None:
+    stage.add_rule("i-abcd1111")
+    stage.calls.clear()
+    assert ec2_calls(documented("ec2_call"), CONTEXT) == {"rules": 1}
+    assert refused(stage, "ec2_calls") == []
 
 
 def test_proxy_logs_may_do_what_it_does(stage: Stage) -> None:
@@ -155,6 +165,15 @@ def test_reconcile_may_start_and_stop(stage: Stage) -> None:
     assert refused(stage, "reconcile") == []
 
 
+def test_reconcile_may_go_to_another_account(stage: Stage) -> None:
+    theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
+    stage.add_rule("i-0001", connector=theirs)
+    stage.calls.clear()
+    reconcile(sqs_event(message("ru_1", place=Place(ResourceKind.EC2, REGION, theirs))), CONTEXT)
+    assert ("sts", "AssumeRole") in [(service, operation) for service, operation, _ in stage.calls]
+    assert refused(stage, "reconcile") == []
+
+
 def test_reconcile_may_drain_and_stop_what_a_person_cools_down_by_force(stage: Stage) -> None:
     instance_id = stage.instance()
     stage.stores.schedules.create(make_schedule(kind=ScheduleKind.DOWNTIME))
@@ -202,6 +221,7 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
     stage.calls.clear()
     key = call("POST", "/api-keys", {"role": "viewer", "name": "look"}).json_body
     call("GET", "/api-keys")
+    call("PUT", "/account", {"max_stops_per_tick": 7}, If_Match=call("GET", "/account").headers["ETag"])
     settings = {
         "kind": "proxy",
         "name": "edge",
