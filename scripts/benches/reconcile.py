@@ -143,12 +143,12 @@ def _account(calls: Calls) -> Iterator[tuple[DynamoStores, SqsQueue, str]]:
 
 def _fill(stores: DynamoStores, rules: int, due: int) -> None:
     del stores  # its models are what the tables are made of
-    now = datetime.now(UTC)
     ec2: Any = boto3.client("ec2", region_name=REGION)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     made = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=due, MaxCount=due)["Instances"]
     ids = [instance["InstanceId"] for instance in made]
     ec2.stop_instances(InstanceIds=ids)
+    now = datetime.now(UTC)  # the look before was after all that
     with RuleItem.batch_write() as batch:
         for n in range(rules):
             at = now - timedelta(seconds=5) if n < due else now + timedelta(hours=1)
