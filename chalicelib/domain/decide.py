@@ -36,17 +36,20 @@ DRAIN_RENEWAL = timedelta(seconds=30)
 DRAIN_GIVEN_UP = timedelta(minutes=3)
 
 LOOK_STARTING = timedelta(seconds=5)
-LOOK_HEALTH = timedelta(seconds=2)
+LOOK_PENDING = timedelta(seconds=10)
+LOOK_HEALTH = timedelta(seconds=5)
+"""What matters while AWS boots and a guest begins to accept is told, by EventBridge and by the proxy's report."""
+
 LOOK_UNHEALTHY = timedelta(minutes=1)
 """A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
 
-LOOK_DRY_RUN = timedelta(minutes=10)
+LOOK_DRY_RUN = timedelta(minutes=15)
 """What would be down is not woken: only a look tells that it would be up again."""
 
 LOOK_PAUSED = timedelta(minutes=5)
 LOOK_LIMITED = timedelta(minutes=1)
-LOOK_DRAINING = timedelta(seconds=2)
-LOOK_STOPPING = timedelta(seconds=10)
+LOOK_DRAINING = timedelta(seconds=5)
+LOOK_STOPPING = timedelta(seconds=20)
 
 
 def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
@@ -122,7 +125,7 @@ class _Case:
         if self.facts.within(ResourceState.STOPPING) and self._wanted.may_start:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
         if self.facts.within(ResourceState.PENDING):
-            return self._starting(Reason.STARTING, LOOK_STARTING)
+            return self._starting(Reason.STARTING, LOOK_PENDING)
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
         if self.status.drain:
@@ -192,7 +195,7 @@ class _Case:
         if running:
             return self._stop(running)
         if pending:
-            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING)
+            return self._say(Action.WAIT, RuleState.STARTING, LOOK_PENDING)
         if self.facts.within(ResourceState.STOPPING):
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STOPPING)
         return self._say(Action.NOTHING, RuleState.DOWN, self._wanted.until - self.now)

@@ -56,7 +56,7 @@ class Facts:
 
     def within(self, *states: ResourceState) -> tuple[ObservedResource, ...]:
         """The resources in one of these states."""
-        return tuple(resource for resource in self.resources if resource.state in states)
+        return tuple([resource for resource in self.resources if resource.state in states])
 
     @property
     def existing(self) -> tuple[ObservedResource, ...]:

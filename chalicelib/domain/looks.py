@@ -42,17 +42,21 @@ _COUNTED = {
 def can_add(rule: Rule, facts: Facts, at: datetime) -> bool:
     """Whether a look can add to the records: if not, they need not even be read. `rule` is as it was before the look.
 
-    Once an hour it can whatever it saw: what an earlier look failed to store is stored then.
+    In each quarter of a day it can once whatever it saw: what an earlier look failed to store is stored then.
     """
     since = rule.status.observed_at
     if since is None or rule.spec.dry_run or rule.updated_at >= since:
         return True
-    if (since.date(), since.hour) != (at.date(), at.hour) or _overdue(rule, at):
+    if _quarter(since) != _quarter(at) or overdue(rule, at):
         return True
     if any(resource.launched_at and resource.launched_at > since for resource in facts.resources):
         return True
     before = {seen.id: _COUNTED.get(seen.state) for seen in rule.status.seen}
     return before != {seen.ref.id: _COUNTED.get(seen.state) for seen in facts.resources}
+
+
+def _quarter(at: datetime) -> tuple[date, int]:
+    return at.date(), at.hour // 6
 
 
 def look_at(rule: Rule, facts: Facts, decision: Decision, at: datetime, scheduled: tuple[Stretch, ...] | None) -> Look:
@@ -95,7 +99,7 @@ def _look(rule: Rule, at: datetime, sights: tuple[Sight, ...], scheduled: tuple[
         rule.id,
         at,
         rule.status.observed_at,
-        _overdue(rule, at),
+        overdue(rule, at),
         rule.spec.dry_run,
         sights,
         rule.spec.load_balancer_id,
@@ -104,14 +108,15 @@ def _look(rule: Rule, at: datetime, sights: tuple[Sight, ...], scheduled: tuple[
     )
 
 
-def _overdue(rule: Rule, at: datetime) -> bool:
+def overdue(rule: Rule, at: datetime) -> bool:
+    """Whether at this time a look is so late that nobody can tell what was since the last one."""
     since, planned = rule.status.observed_at, rule.status.due_at
     return since is not None and at > max(planned or since, since) + LATE
 
 
 def _as_it_would_be(resource: ObservedResource, decision: Decision) -> Sight:
-    """Up while the decision wants it up. What must not be stopped would be up however idle it is."""
-    down = decision.desired is Desired.DOWN and decision.reason is not Reason.PROTECTED
+    """Up while the decision wants it up. What must not be stopped, or not now, would be up however idle it is."""
+    down = decision.desired is Desired.DOWN and decision.reason not in {Reason.PROTECTED, Reason.PAUSED}
     return Sight(_paid(resource), IntervalState.DOWN if down else IntervalState.UP, was_down=True)
 
 

@@ -264,6 +264,19 @@ class Rule:
     updated_at: datetime
     dependents: tuple[str, ...] = ()
 
+    def with_status(self, status: RuleStatus, revision: int | None = None) -> Rule:
+        """The same rule in another status. Spelled out: it is made at every look, where `dataclasses.replace` shows."""
+        return Rule(
+            self.id,
+            self.spec,
+            status,
+            self.version,
+            self.revision if revision is None else revision,
+            self.created_at,
+            self.updated_at,
+            self.dependents,
+        )
+
     @property
     def listen(self) -> dict[str, int]:
         """Target port → listen port of its TCP routes, as the API answers it."""

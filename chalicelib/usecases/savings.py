@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.account_days import account_period
 from chalicelib.domain.costs import SharedCost, UnknownCost
+from chalicelib.domain.looks import overdue
 from chalicelib.domain.savings import account_savings, rule_savings
 from chalicelib.domain.usage import Period
 from chalicelib.domain.usage_days import midnight, usage_of
@@ -97,12 +98,14 @@ class Savings:
     def _day(
         self, rule: Rule, record: UsageDay, following: UsageDay | None, asked: Period, book: PriceBook
     ) -> RuleSavings:
-        seen = rule.status.observed_at
+        seen, now = rule.status.observed_at, self.clock.now()
         if record.dry_run is not rule.spec.dry_run or (seen is not None and seen > record.end):
             seen = None  # a later look would have begun the next day's record
+        elif seen is not None and not overdue(rule, now):
+            seen = now  # no look was due since, and EC2 tells of each change
         carried = following.carried if following is not None else frozenset[str]()
         usage = usage_of(record, carried, seen, book.of_product, self._proxy(record, book))
-        period = Period.of(max(asked.start, record.start), min(asked.end, record.end), self.clock.now())
+        period = Period.of(max(asked.start, record.start), min(asked.end, record.end), now)
         return rule_savings(usage, period, dry_run=record.dry_run)
 
     def _proxy(self, record: UsageDay, book: PriceBook) -> tuple[SharedCost, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import random
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.clock import START
-from chalicelib.domain.decisions import RESYNC
+from chalicelib.domain.decisions import AT_REST
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import ScheduleKind, verdict
@@ -40,10 +39,10 @@ class Outcome:
     violations: tuple[Violation, ...]
 
 
-def simulate(rules: int, days: int, seed: int, *, resync: timedelta = RESYNC, chaos: bool = False) -> Outcome:
+def simulate(rules: int, days: int, seed: int, *, chaos: bool = False) -> Outcome:
     """Let `rules` rules live for `days` days. `chaos`: the queue loses, repeats and reorders messages."""
     began = time.perf_counter()
-    with _quiet_machine(), _resync(resync):
+    with _quiet_machine():
         chance = random.Random(seed)  # noqa: S311  (reproducible is what it must be)
         world = World(Population(rules, days, chance), chance, chaos=chaos)
         end = START + timedelta(days=days)
@@ -51,12 +50,11 @@ def simulate(rules: int, days: int, seed: int, *, resync: timedelta = RESYNC, ch
         world.pass_time(timedelta(days=days))
         figures = _figures(world, days)
         world.cloud.calm = True
-        world.pass_time(QUIET + resync)
+        world.pass_time(QUIET + AT_REST)
         _check_rest(world)
     violations = tuple(world.checks.violations)
     tail = {
         "reconciles": f"{world.worker.reconciles:,}",
-        "resync": f"{resync / timedelta(minutes=1):g} min (AutoStop's own: {RESYNC / timedelta(minutes=1):g})",
         "wall seconds": f"{time.perf_counter() - began:.1f}",
         "invariant violations": str(len(violations)),
     }
@@ -125,23 +123,6 @@ def _may_be_either(world: World, rule_id: str) -> bool:
     return unwatched or bool(
         status.override or status.stopped_by_hand_at or status.started_by_hand_at or rule.dependents
     )
-
-
-@contextmanager
-def _resync(period: timedelta) -> Iterator[None]:
-    """How long a quiet rule goes unlooked at when every event is lost.
-
-    At the ten minutes of the product, 10,000 rules are looked at 43 million times in 30 days, nearly always in vain.
-    """
-    modules = [m for name, m in sys.modules.items() if name.startswith("chalicelib.domain.") and hasattr(m, "RESYNC")]
-    before = RESYNC
-    for module in modules:
-        module.RESYNC = period  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.RESYNC = before  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -143,15 +143,17 @@ def test_a_dry_run_that_becomes_real_at_noon_has_half_a_day_of_each():
     assert found.actual.total.hours_unknown == found.would.total.hours_unknown == 0
 
 
-def test_today_counts_as_far_as_somebody_looked():
+def test_what_rests_is_known_to_rest_until_its_next_look_is_due_and_no_further():
     world = World(hourly_cost=0.5, **ALONE)
     live(world, DAY + 6 * HOUR)
-    world.clock.advance(timedelta(minutes=7))
+    world.clock.advance(5 * HOUR)
     found = world.savings.of_rule("ru_1", DAY, DAY + 24 * HOUR)
-    assert found.end == DAY + 6 * HOUR + timedelta(minutes=7)
-    total = found.actual.total
-    assert (total.hours_down, total.savings_always_on) == (6, 3)
-    assert total.hours_unknown == pytest.approx(Decimal(7) / 60)
+    assert found.end == DAY + 11 * HOUR
+    assert (found.actual.total.hours_down, found.actual.total.hours_unknown) == (11, 0)
+    world.clock.advance(3 * HOUR)
+    total = world.savings.of_rule("ru_1", DAY, DAY + 24 * HOUR).actual.total
+    assert total.hours_unknown >= 7, "the look that was due did not come"
+    assert total.hours_down + total.hours_unknown == 14
 
 
 def test_only_the_time_that_is_asked_for_counts():
@@ -185,7 +187,7 @@ def test_the_rules_on_a_proxy_bear_its_price_in_equal_parts():
     assert account.total.own_cost == 24 * T3_MICRO
 
 
-def test_the_store_of_usage_holds_up_no_start_and_what_it_missed_is_made_good_within_the_hour(monkeypatch):
+def test_the_store_of_usage_holds_up_no_start_and_what_it_missed_is_made_good_within_six_hours(monkeypatch):
     world = World(hourly_cost=0.5, **ALONE)
     live(world, DAY + HOUR)
     real = world.stores.usage.of_rule
@@ -201,7 +203,7 @@ def test_the_store_of_usage_holds_up_no_start_and_what_it_missed_is_made_good_wi
     look(world)
     assert world.instance.state is ResourceState.RUNNING
     monkeypatch.setattr(world.stores.usage, "of_rule", real)
-    live(world, DAY + 3 * HOUR)
+    live(world, DAY + 7 * HOUR)
     total = world.savings.of_rule("ru_1", started, started + HOUR).actual.total
     assert (total.hours_up, total.hours_down, total.hours_unknown) == (1, 0, 0)
 

@@ -176,17 +176,7 @@ class MemoryRules:
     # Below both
 
     def _write(self, stored: Rule, status: RuleStatus, step: int = 1) -> Rule:
-        # Spelled out: `dataclasses.replace` would cost more than all else that a write does here.
-        new = Rule(
-            stored.id,
-            stored.spec,
-            status,
-            stored.version,
-            stored.revision + step,
-            stored.created_at,
-            stored.updated_at,
-            stored.dependents,
-        )
+        new = stored.with_status(status, stored.revision + step)
         self._put(new)
         return new
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.paging import page
@@ -22,26 +24,31 @@ class MemoryUsage:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._records: dict[tuple[str, date, bool], UsageDay] = {}
+        self._records: dict[str, dict[tuple[date, bool], UsageDay]] = defaultdict(dict)
         self._totals: dict[tuple[date, bool], AccountDay] = {}
         self.writes = 0
 
     def of_rule(self, rule_id: str, first: date, last: date) -> tuple[UsageDay, ...]:
-        keys = sorted(key for key in self._records if key[0] == rule_id and first <= key[1] <= last)
-        return tuple(self._records[key] for key in keys if self._is_kept(key[1]))
+        days, day = self._records[rule_id], max(first, (self._clock.now() - KEPT).date())
+        found: list[UsageDay] = []
+        while day <= last:
+            keys = ((day, False), (day, True))
+            found += [days[key] for key in keys if key in days and self._is_kept(day)]
+            day += timedelta(days=1)
+        return tuple(found)
 
     def save(self, record: UsageDay) -> UsageDay:
-        key = (record.rule_id, record.day, record.dry_run)
-        stored = self._records.get(key)
+        days, key = self._records[record.rule_id], (record.day, record.dry_run)
+        stored = days.get(key)
         if (stored.version if stored else 0) != record.version:
             raise VersionMismatchError(f"The usage of {record.rule_id} was written by another.")
-        self._records[key] = new = replace(record, version=record.version + 1)
+        days[key] = new = replace(record, version=record.version + 1)
         self.writes += 1
         return new
 
     def of_day(self, day: date, limit: int, cursor: str | None = None, *, dry_run: bool) -> Page[UsageDay]:
         kind = (day, dry_run)
-        found = [r for r in self._records.values() if (r.day, r.dry_run) == kind and self._is_kept(day)]
+        found = [days[kind] for days in self._records.values() if kind in days and self._is_kept(day)]
         return page(found, limit, cursor, lambda record: [record.rule_id], of=f"usage of {day} {dry_run}")
 
     def totals(self, first: date, last: date) -> tuple[AccountDay, ...]:
