@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import RESYNC, Action, Decision, Desired, Reason
+from chalicelib.domain.decisions import AT_REST, RESYNC, Action, Decision, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
 from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
@@ -96,7 +96,7 @@ class _Case:
     def left_alone(self) -> Decision:
         state = self._observed_state()
         desired = Desired.DOWN if state is RuleState.DOWN else Desired.UP
-        return Decision(Action.NOTHING, desired, Reason.DISABLED, self.evidence, self.now + RESYNC, state)
+        return Decision(Action.NOTHING, desired, Reason.DISABLED, self.evidence, self.now + AT_REST, state)
 
     def only_said(self, decision: Decision) -> Decision:
         ids = ", ".join(decision.resource_ids)

@@ -131,7 +131,7 @@ RESYNC = timedelta(hours=1)
 """How long a quiet rule that runs goes unlooked at when every event is lost."""
 
 AT_REST = timedelta(hours=6)
-"""The same of a rule that is down: a wake writes to the rule itself, so only a start by hand could be missed."""
+"""The same of a rule that is down, disabled or without a source: only what is done by hand could be missed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
         recently = "Up for less than its idle time."
         return Wish(Desired.UP, Reason.ACTIVE, min(up_since + idle, now + RESYNC), recently, may_start=False)
     if not facts.sources:
-        return Wish(Desired.UP, Reason.NO_SOURCE, now + RESYNC, may_start=False)
+        return Wish(Desired.UP, Reason.NO_SOURCE, now + AT_REST, may_start=False)
     silent = facts.silent(now)
     if silent:
         return Wish(Desired.UP, Reason.BLIND, _soon(now, idle), _who_is_silent(silent, now), may_start=False)
