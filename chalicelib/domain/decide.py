@@ -92,7 +92,7 @@ class _Case:
     def bring_up(self) -> Decision:
         existing = self.facts.existing
         if not existing:
-            return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
+            return self._without_resources()
         stopped = self.facts.within(ResourceState.STOPPED)
         if stopped and self._wanted.may_start:
             return self._start(stopped)
@@ -164,7 +164,7 @@ class _Case:
         running = self.facts.within(ResourceState.RUNNING)
         pending = self.facts.within(ResourceState.PENDING)
         if not self.facts.existing:
-            return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
+            return self._without_resources()
         if running:
             return self._stop(running)
         if pending:
@@ -227,7 +227,16 @@ class _Case:
             return RuleState.STARTING
         if self.facts.within(ResourceState.STOPPING):
             return RuleState.STOPPING
-        return RuleState.DOWN if self.facts.existing else RuleState.FAILED
+        return RuleState.DOWN if self.facts.existing or self._only_by_tags() else RuleState.FAILED
+
+    def _only_by_tags(self) -> bool:
+        """Whether it may well be without any resource: people named tags and none of their bearers."""
+        return bool(self.rule.spec.tags) and not self.rule.spec.resource_ids
+
+    def _without_resources(self) -> Decision:
+        if self._only_by_tags():
+            return self._say(Action.NOTHING, RuleState.DOWN, RESYNC, Reason.NO_RESOURCES)
+        return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
 
     def _say(
         self,

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     STOP_FAILED = "stop_failed"
     HEALTH_FAILED = "health_failed"
     RESOURCES_GONE = "resources_gone"
+    NO_RESOURCES = "no_resources"
     UNOBSERVABLE = "unobservable"
 
     @property
@@ -106,6 +107,7 @@ _WORDS = {
     Reason.HEALTH_FAILED: "Running, but its health check has not passed in time.",
     Reason.UNOBSERVABLE: "AWS does not tell about its resources, so nothing is done.",
     Reason.RESOURCES_GONE: "None of the rule's resources exists any more.",
+    Reason.NO_RESOURCES: "No resource has its tags now.",
 }
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.membership import NO_MEMBERS, Membership
 from chalicelib.domain.resources import OWN_ACCOUNT, Connector, Place, ResourceKind, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class RuleSpec:
     schedule_ids: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = ()
     connector: Connector = OWN_ACCOUNT
+    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def place(self) -> Place:
@@ -251,6 +253,7 @@ class Rule:
 
     `version` counts what people changed (the ETag); `revision` counts every write that can change a decision,
     so a step decided on an older revision cannot be claimed. `dependents` are the ids of the rules that depend on it.
+    `membership` is what its tags brought in.
     """
 
     id: str
@@ -261,6 +264,17 @@ class Rule:
     created_at: datetime
     updated_at: datetime
     dependents: tuple[str, ...] = ()
+    membership: Membership = NO_MEMBERS
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The ids that its tags brought in."""
+        return self.membership.ids
+
+    @property
+    def refs(self) -> tuple[ResourceRef, ...]:
+        """All its resources: those that people named, and its members."""
+        return (*self.spec.refs, *(self.spec.ref(id_) for id_ in self.members))
 
     @property
     def listen(self) -> dict[str, int]:

@@ -21,6 +21,7 @@ from chalicelib.domain import (
     events,
     guards,
     load_balancers,
+    membership,
     resources,
     rules,
     schedules,
@@ -29,7 +30,19 @@ from chalicelib.domain import (
 
 T = TypeVar("T")
 
-_MODULES = (access, activity, decisions, events, guards, load_balancers, resources, rules, schedules, wall_time)
+_MODULES = (
+    access,
+    activity,
+    decisions,
+    events,
+    guards,
+    load_balancers,
+    membership,
+    resources,
+    rules,
+    schedules,
+    wall_time,
+)
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
 _NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta}
 """What type hints under TYPE_CHECKING may name."""
