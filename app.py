@@ -2,7 +2,7 @@
 
 from chalice.app import Chalice
 
-from chalicelib.entrypoints import ec2_state, logging_setup, proxy_logs, reconcile, tick, tracing
+from chalicelib.entrypoints import discover, ec2_state, logging_setup, proxy_logs, reconcile, tick, tracing
 from chalicelib.entrypoints.api import account, balancers, rules, schedules
 from chalicelib.entrypoints.api.routing import as_problem
 
@@ -13,5 +13,5 @@ app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
 for routes in (account.routes, rules.routes, schedules.routes, balancers.routes):
     app.register_blueprint(routes.blueprint)
-for module in (tick, reconcile, ec2_state, proxy_logs):
+for module in (tick, reconcile, discover, ec2_state, proxy_logs):
     app.register_blueprint(module.bp)

@@ -24,6 +24,8 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
+        # A rule that gets tags is discovered at once, unless AWS wants to be left alone there.
+        "back-offs": ["GetItem"],
     },
     "tick": {},
     "reconcile": {
@@ -31,6 +33,13 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "schedules": ["BatchGetItem"],
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         "activity": ["Query"],
+        "events": ["BatchWriteItem"],
+        "back-offs": ["GetItem", "PutItem"],
+    },
+    "discover": {
+        "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
+        "claims": ["BatchGetItem", "DeleteItem", "PutItem"],
+        "proxies": ["GetItem", "PutItem", "UpdateItem"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
     },
@@ -43,23 +52,24 @@ TABLES: dict[str, dict[str, list[str]]] = {
 }
 
 # Queries of indexes, by table.
-INDEXES: dict[str, dict[str, str]] = {"api_handler": {"events": "by-day"}, "tick": {"rules": "due"}}
+INDEXES: dict[str, dict[str, str]] = {
+    "api_handler": {"events": "by-day"},
+    "tick": {"rules": "due"},
+    "discover": {"rules": "tagged"},
+}
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "ec2_state"})
+SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-TRACED = frozenset({"api_handler", "tick", "reconcile", "ec2_state", "proxy_logs"})
+TRACED = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "proxy_logs"})
 
-_LOOK = [
-    "ec2:DescribeInstanceStatus",
-    "ec2:DescribeInstanceTypes",
-    "ec2:DescribeInstances",
-    "ec2:DescribeSpotInstanceRequests",
-]
+_FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
+_LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
     "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS],
     "reconcile": [*_LOOK, *_GUARDS],
+    "discover": ["ec2:DescribeInstanceAttribute", *_FIND],
 }
 ACTS: dict[str, list[str]] = {
     # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
@@ -68,7 +78,7 @@ ACTS: dict[str, list[str]] = {
 }
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
-CONNECTS = frozenset({"api_handler", "reconcile"})
+CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
 CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 

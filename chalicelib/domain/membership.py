@@ -189,8 +189,10 @@ def _membership(
 
 def shed(before: Membership, wanted: Membership) -> Membership:
     """Half the way: everything that leaves has left, and nothing has joined yet."""
-    stay = frozenset(wanted.ids)
-    return replace(before, ids=tuple(id_ for id_ in before.ids if id_ in stay))
+    leaving = set(before.ids) - set(wanted.ids)
+    known = [out for out in before.left_out if out.id not in leaving]
+    left_out = sorted([*known, *(out for out in wanted.left_out if out.id in leaving)])
+    return replace(before, ids=tuple(sorted(set(before.ids) - leaving)), left_out=tuple(left_out))
 
 
 def pieces(before: Membership, wanted: Membership) -> tuple[Membership, ...]:
@@ -201,5 +203,5 @@ def pieces(before: Membership, wanted: Membership) -> tuple[Membership, ...]:
     steps, ids = [], frozenset(before.ids)
     for start in range(0, len(moving), PIECE):
         ids ^= frozenset(moving[start : start + PIECE])
-        steps.append(replace(before, ids=tuple(sorted(ids))))
+        steps.append(replace(wanted, ids=tuple(sorted(ids))))
     return (*steps[:-1], wanted)

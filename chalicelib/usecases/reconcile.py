@@ -214,6 +214,8 @@ class Reconciler:
                 woken_at=newer.status.woken_at,
                 woken_by=newer.status.woken_by,
                 override=newer.status.override,
+                # Who joined meanwhile runs unwatched: its idle time counts from its joining.
+                up_since=status.up_since if newer.members == claimed.members else newer.status.up_since,
                 due_at=self.clock.now(),
             )
             try:

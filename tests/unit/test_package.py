@@ -42,6 +42,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "APIHandler": "app.app",
         "Tick": "chalicelib.entrypoints.tick.tick",
         "Reconcile": "chalicelib.entrypoints.reconcile.reconcile",
+        "Discover": "chalicelib.entrypoints.discover.discover",
         "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
         "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
     }
@@ -69,6 +70,7 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "APIHandler": (1024, 29),
         "Tick": (512, 50),
         "Reconcile": (1024, 60),
+        "Discover": (512, 240),
         "Ec2State": (512, 30),
         "ProxyLogs": (1024, 60),
     }

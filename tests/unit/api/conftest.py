@@ -58,6 +58,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.queue,
         world.clock,
         world.ids,
+        world.discover,
     )
     schedules = ManageSchedules(
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids

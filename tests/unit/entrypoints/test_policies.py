@@ -237,7 +237,7 @@ def ago(hours: float) -> str:
     return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
 
 
-@pytest.mark.parametrize("function", ["api_handler", "tick", "reconcile", "ec2_state", "proxy_logs"])
+@pytest.mark.parametrize("function", ["api_handler", "tick", "reconcile", "discover", "ec2_state", "proxy_logs"])
 def test_every_function_may_write_its_log_and_its_traces(function: str) -> None:
     policy = json.loads((ROOT / ".chalice" / f"policy-{function}.json").read_text())
     group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/autostop-dev-{function}:log-stream:x"
