@@ -210,22 +210,32 @@ class Discover:
 
     def _bring(self, rule: Rule, wanted: Membership, seen: Sighting) -> Rule:
         """Piece by piece, each told once it is stored. Raises LostClaimError, AlreadyClaimedError, NotFoundError."""
-        for step in pieces(rule.membership, wanted):
+        steps = pieces(rule.membership, wanted)
+        resources = dict(seen.resources) | (self._unseen(rule, seen) if steps else {})
+        for step in steps:
             before, now = rule, self.clock.now()
-            rule = self._move(rule, step, seen, now)
+            rule = self._move(rule, step, resources, now)
             self.events.append(
                 [
                     Event(self.ids.new("ev"), now, kind, rule.id, "autostop", words)
-                    for kind, words in told(before, rule, seen.resources)
+                    for kind, words in told(before, rule, resources)
                 ]
             )
         return rule
 
-    def _move(self, rule: Rule, step: Membership, seen: Sighting, now: datetime) -> Rule:
+    def _unseen(self, rule: Rule, seen: Sighting) -> dict[str, ObservedResource]:
+        """What people have just named and nobody has looked at yet: its proxy is to have its address too."""
+        known = {resource.id for resource in rule.status.seen} | seen.resources.keys()
+        refs = [ref for ref in rule.spec.refs if ref.id not in known]
+        if not refs or rule.spec.load_balancer_id is None:
+            return {}
+        return {ref.id: resource for ref, resource in self.computes[rule.spec.kind].describe(refs).items()}
+
+    def _move(self, rule: Rule, step: Membership, resources: Mapping[str, ObservedResource], now: datetime) -> Rule:
         """Store a step, however often the status is written meanwhile: that is no reason to leave anybody waiting."""
         for _ in range(MOVE_TRIES):
-            after = after_move(rule, step, seen.resources, now)
-            compact = compact_of(after, seen.resources.values()) if after.members != rule.members else None
+            after = after_move(rule, step, resources, now)
+            compact = compact_of(after, resources.values()) if after.members != rule.members else None
             try:
                 return self.memberships.move(rule, after, compact)
             except LostClaimError:
