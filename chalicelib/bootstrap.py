@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.discover import Discover
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
+    from chalicelib.usecases.manual_change import ManualChange
     from chalicelib.usecases.observe import Observer
     from chalicelib.usecases.reconcile import Reconciler
     from chalicelib.usecases.services import Services
@@ -71,7 +72,7 @@ def _observer() -> Observer:
 
     s = _stores()
     guards = GuardReader(CloudWatchMetrics(), SsmSessions())
-    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences(), guards)
+    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences(), guards, s.account)
 
 
 @cache
@@ -98,6 +99,7 @@ def reconciler() -> Reconciler:
         _computes(),
         s.events,
         s.back_offs,
+        s.account,
         _queue(),
         SystemClock(),
         RandomIds(),
@@ -128,6 +130,15 @@ def state_change() -> StateChange:
     from chalicelib.usecases.state_change import StateChange
 
     return StateChange(_stores().rules, _stores().status, _queue(), SystemClock())
+
+
+@cache
+def manual_change() -> ManualChange:
+    """For the `ec2_calls` function."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.manual_change import ManualChange
+
+    return ManualChange(_stores().rules, _stores().events, SystemClock())
 
 
 @cache
@@ -163,6 +174,7 @@ def services() -> Services:
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
+    from chalicelib.usecases.manage_account import ManageAccount
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
     from chalicelib.usecases.manage_schedules import ManageSchedules
@@ -189,6 +201,7 @@ def services() -> Services:
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
         ManageLoadBalancers(s.balancers, s.events, clock, ids),
         manage_api_keys(),
+        ManageAccount(s.account, s.events, clock, ids),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         Heartbeat(s.rules, s.activity, clock),
         Explain(s.rules, _observer(), clock),

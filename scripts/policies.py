@@ -26,6 +26,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
         # A rule that gets tags is discovered at once, unless AWS wants to be left alone there.
         "back-offs": ["GetItem"],
+        "account": ["GetItem", "UpdateItem"],
     },
     "tick": {},
     "reconcile": {
@@ -35,6 +36,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
+        "account": ["GetItem", "UpdateItem"],
     },
     "discover": {
         "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
@@ -44,6 +46,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "back-offs": ["GetItem", "PutItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
+    "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
         "proxies": ["GetItem", "PutItem", "UpdateItem"],
         "activity": ["GetItem", "UpdateItem"],
@@ -60,7 +63,7 @@ INDEXES: dict[str, dict[str, str]] = {
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-TRACED = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "proxy_logs"})
+TRACED = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "ec2_calls", "proxy_logs"})
 
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]

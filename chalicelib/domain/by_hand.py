@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import RESYNC, Desired, Reason, Wish
+from chalicelib.domain.decisions import AT_REST, RESYNC, Desired, Reason, Wish
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import RuleState
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.rules import Rule
     from chalicelib.domain.schedules import ScheduleVerdict
+
+
+SOMEBODY = "somebody"
+"""The actor of what was done outside AutoStop; who that was in person tells CloudTrail (`ec2_calls`)."""
 
 
 def found_stopped(rule: Rule, facts: Facts) -> bool:
@@ -51,19 +55,30 @@ def by_hand(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> W
     # What runs although it was stopped by hand was started by hand since, seen down or not: the later hand counts.
     again = found_started(rule, facts) or (status.stopped_by_hand_at is not None and runs)
     if stopped_at is not None and not again and not _superseded(stopped_at, facts, said):
-        return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, now + RESYNC, _who(facts))
+        return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, now + AT_REST, _who(facts), by=_by(facts))
     started_at = now if again else status.started_by_hand_at
     if started_at is None or not facts.schedules or said.desired is Desired.UP or _superseded(started_at, facts, said):
         return None
     if not runs:
         return None
-    return Wish(Desired.UP, Reason.STARTED_BY_HAND, now + RESYNC, _who(facts), may_start=False)
+    return Wish(Desired.UP, Reason.STARTED_BY_HAND, now + RESYNC, _who(facts), may_start=False, by=SOMEBODY)
 
 
 def _superseded(since: datetime, facts: Facts, said: ScheduleVerdict) -> bool:
     if facts.last_use is not None and facts.last_use.at > since:
         return True
     return said.window is not None and said.window.start is not None and said.window.start > since
+
+
+def _by(facts: Facts) -> str:
+    """Who stopped it, as far as AWS's reason of the last transition tells.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+    """
+    codes = {r.state_reason.partition(":")[0] for r in facts.existing if r.state_reason}
+    if codes and all(code.startswith("Server.") for code in codes):
+        return "aws"
+    return "the guest" if codes == {"Client.InstanceInitiatedShutdown"} else SOMEBODY
 
 
 def _who(facts: Facts) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import RESYNC, Action, Decision, Desired, Reason
+from chalicelib.domain.decisions import AT_REST, RESYNC, Action, Decision, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
-from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.membership import by_tags_alone
+from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
 from chalicelib.domain.wish import wish
 
@@ -17,13 +19,16 @@ if TYPE_CHECKING:
     from chalicelib.domain.decisions import Wish
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.resources import ObservedResource
-    from chalicelib.domain.rules import Rule
+    from chalicelib.domain.rules import Rule, RuleStatus
 
 DESCRIBE_LAG = timedelta(seconds=20)
 """For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
 
-START_TIMEOUT = timedelta(minutes=10)
-"""A start that AWS accepted and that is not up by then has failed."""
+START_TIMEOUTS = {ResourceKind.EC2: timedelta(minutes=10), ResourceKind.RDS: timedelta(minutes=30)}
+"""A start that AWS accepted and that is not up by then has failed. A database can take many minutes.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StartInstance.html
+"""
 
 DRAIN = timedelta(seconds=60)
 """How far ahead a drain reaches: the agent undoes it alone after that (design, section 2.6)."""
@@ -36,6 +41,11 @@ LOOK_HEALTH = timedelta(seconds=2)
 LOOK_UNHEALTHY = timedelta(minutes=1)
 """A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
 
+LOOK_DRY_RUN = timedelta(minutes=10)
+"""What would be down is not woken: only a look tells that it would be up again."""
+
+LOOK_PAUSED = timedelta(minutes=5)
+LOOK_LIMITED = timedelta(minutes=1)
 LOOK_DRAINING = timedelta(seconds=2)
 LOOK_STOPPING = timedelta(seconds=10)
 
@@ -54,6 +64,18 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
     if rule.spec.dry_run and decision.action.touches_the_world:
         return case.only_said(decision)
     return decision
+
+
+def held_back(decision: Decision, status: RuleStatus, now: datetime) -> Decision:
+    """The same decision where the account allows no more stops to begin for now."""
+    return replace(
+        decision,
+        action=Action.WAIT,
+        reason=Reason.STOPS_LIMITED,
+        detail=None,
+        until=now + LOOK_LIMITED,
+        state=status.state if status.state is RuleState.FAILED else RuleState.UP,
+    )
 
 
 class _Case:
@@ -81,10 +103,12 @@ class _Case:
             decision.desired,
             decision.reason,
             decision.evidence,
-            self.now + RESYNC,
+            self.now + LOOK_DRY_RUN,
             self._observed_state(),
             decision.resource_ids,
             f"Dry run: it would {decision.action.value.replace('_', ' ')} {ids}.",
+            decision.wish,
+            by=decision.by,
         )
 
     # Up
@@ -152,9 +176,10 @@ class _Case:
             return self._say(
                 Action.WAIT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.HEALTH_FAILED, detail=self.status.detail
             )
-        if began is not None and self.now - began > START_TIMEOUT and self.status.state is RuleState.STARTING:
+        timeout = START_TIMEOUTS[self.rule.spec.kind]
+        if began is not None and self.now - began > timeout and self.status.state is RuleState.STARTING:
             failed = Reason.HEALTH_FAILED if reason is Reason.AWAITING_HEALTH else Reason.START_FAILED
-            waited = f"Not up {int(START_TIMEOUT.total_seconds() / 60)} minutes after the start was asked for."
+            waited = f"Not up {timeout // timedelta(minutes=1)} minutes after the start was asked for."
             return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, failed, detail=waited)
         return self._say(Action.WAIT, RuleState.STARTING, look, reason)
 
@@ -179,6 +204,9 @@ class _Case:
             return self._say(Action.REPORT, RuleState.UP, RESYNC, Reason.PROTECTED, detail=protected)
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STARTING)
+        if self.facts.paused:
+            action = Action.CANCEL_STOP if self.status.drain else Action.NOTHING
+            return self._say(action, RuleState.UP, LOOK_PAUSED, Reason.PAUSED, ids=running if self.status.drain else ())
         if self.status.retry_at is not None and self.now < self.status.retry_at:
             reason, detail = self.status.reason or Reason.STOP_FAILED, self.status.detail
             return self._say(Action.WAIT, self.status.state, self.status.retry_at - self.now, reason, detail=detail)
@@ -227,15 +255,11 @@ class _Case:
             return RuleState.STARTING
         if self.facts.within(ResourceState.STOPPING):
             return RuleState.STOPPING
-        return RuleState.DOWN if self.facts.existing or self._only_by_tags() else RuleState.FAILED
-
-    def _only_by_tags(self) -> bool:
-        """Whether it may well be without any resource: people named tags and none of their bearers."""
-        return bool(self.rule.spec.tags) and not self.rule.spec.resource_ids
+        return RuleState.DOWN if self.facts.existing or by_tags_alone(self.rule.spec) else RuleState.FAILED
 
     def _without_resources(self) -> Decision:
-        if self._only_by_tags():
-            return self._say(Action.NOTHING, RuleState.DOWN, RESYNC, Reason.NO_RESOURCES)
+        if by_tags_alone(self.rule.spec):
+            return self._say(Action.NOTHING, RuleState.DOWN, AT_REST, Reason.NO_RESOURCES)
         return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
 
     def _say(
@@ -260,6 +284,7 @@ class _Case:
             detail if reason else (detail or wanted.detail),
             wanted.reason,
             self._held_down(wanted),
+            wanted.by,
         )
 
     def _held_down(self, wanted: Wish) -> HeldDown | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.domain.rules import HeldDown, RuleState
+    from chalicelib.domain.rules import HeldDown, RuleState, RuleStatus
 
 
 class Action(StrEnum):
@@ -68,6 +68,8 @@ class Reason(StrEnum):
     HEALTH_FAILED = "health_failed"
     RESOURCES_GONE = "resources_gone"
     NO_RESOURCES = "no_resources"
+    PAUSED = "paused"
+    STOPS_LIMITED = "stops_limited"
     UNOBSERVABLE = "unobservable"
 
     @property
@@ -105,6 +107,8 @@ _WORDS = {
     Reason.START_FAILED: "AWS did not start it.",
     Reason.STOP_FAILED: "AWS did not stop it.",
     Reason.HEALTH_FAILED: "Running, but its health check has not passed in time.",
+    Reason.PAUSED: "AutoStop is paused for the whole account: nothing is stopped.",
+    Reason.STOPS_LIMITED: "As many stops as the account allows have begun in this minute; it has to wait its turn.",
     Reason.UNOBSERVABLE: "AWS does not tell about its resources, so nothing is done.",
     Reason.RESOURCES_GONE: "None of the rule's resources exists any more.",
     Reason.NO_RESOURCES: "No resource has its tags now.",
@@ -125,8 +129,11 @@ class Evidence:
     covers_until: datetime | None = None
 
 
-RESYNC = timedelta(minutes=10)
-"""How long a quiet rule goes unlooked at when every event is lost."""
+RESYNC = timedelta(hours=1)
+"""How long a quiet rule that runs goes unlooked at when every event is lost."""
+
+AT_REST = timedelta(hours=6)
+"""The same of a rule that is down: a wake writes to the rule itself, so only a start by hand could be missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ class Wish:
 
     `ends` is when the reason itself ends, where that is known. `may_start` is False where staying up is caution and no
     reason to start anything. `ordered` tells a person's order from what evidence allows; `forced`, one that cuts
-    users off.
+    users off. `by`: who or what wishes so, as the history names its actors, None for AutoStop itself.
     """
 
     desired: Desired
@@ -146,6 +153,7 @@ class Wish:
     ordered: bool = False
     forced: bool = False
     ends: datetime | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,7 @@ class Decision:
     """What to do about a rule now. `until` is when to look again: the rule's next `due_at`.
 
     `wish` is the reason for what is desired, where `reason` is the one for this step towards it. `held_down`: why
-    traffic may not start it now.
+    traffic may not start it now. `by`: see `Wish`.
     """
 
     action: Action
@@ -166,8 +174,13 @@ class Decision:
     detail: str | None = None
     wish: Reason | None = None
     held_down: HeldDown | None = None
+    by: str | None = None
 
     @property
     def words(self) -> str:
         """The reason, and what is particular to this case."""
         return f"{self.reason.words} {self.detail}" if self.detail else self.reason.words
+
+    def begins_a_stop(self, status: RuleStatus) -> bool:
+        """Whether it is the first step of a stop; what is diverted already has begun."""
+        return self.action in {Action.DRAIN, Action.STOP} and status.drain is None

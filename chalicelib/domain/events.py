@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     RELEASED = "released"
     DECIDED = "decided"
     STATE_CHANGED = "state_changed"
+    RESOURCE_GONE = "resource_gone"
     START_REFUSED = "start_refused"
     STOP_REFUSED = "stop_refused"
     BLIND = "blind"
@@ -35,6 +36,8 @@ class EventKind(StrEnum):
     RESOURCE_LEFT = "resource_left"
     RESOURCE_LEFT_OUT = "resource_left_out"
     RECONCILE_FAILED = "reconcile_failed"
+    CHANGED_BY_HAND = "changed_by_hand"
+    ACCOUNT_CHANGED = "account_changed"
     KEY_CREATED = "key_created"
     KEY_DELETED = "key_deleted"
     SCHEDULE_CREATED = "schedule_created"
@@ -47,8 +50,11 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry. `actor` is `key ak_…`, `traffic 203.0.113.7`, `proxy i-…`, `aws` or `autostop`.
+    """One entry.
 
+    `actor` is `key ak_…`, `traffic 203.0.113.7 to app.example.com/path` (or `to port 22`), `schedule sc_…`,
+    `rule ru_…` (that needs it), `proxy i-…`, `aws`, `the guest` (that shut itself down), `somebody` (outside AutoStop,
+    unnamed), `principal arn:…` (of CloudTrail), or `autostop`.
     `subject` is the id of the rule, load balancer or key that it is about.
     """
 

@@ -38,7 +38,7 @@ class Facts:
     reported. `healthy` is the verdict of its health check since the last start, None while there is none. `recurring`
     has the standings of its schedules with recurrence rules. `dependents` need it, it needs its `dependencies`.
     `heartbeat_at`: when a job last posted one. `guards` are the readings of its guards, None while they have not been
-    read: they cost money.
+    read: they cost money. `paused`: nothing in the account is to be stopped.
     """
 
     resources: tuple[ObservedResource, ...]
@@ -52,6 +52,7 @@ class Facts:
     dependencies: tuple[Neighbour, ...] = ()
     heartbeat_at: datetime | None = None
     guards: tuple[GuardReading, ...] | None = None
+    paused: bool = False
 
     def within(self, *states: ResourceState) -> tuple[ObservedResource, ...]:
         """The resources in one of these states."""

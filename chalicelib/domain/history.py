@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.decisions import Action
 from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import RuleState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.resources import Outcome
     from chalicelib.domain.rules import Rule
+
+
+GONE = "was terminated, or AWS does not know it any more: it is left out. Take it out of the rule."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,23 @@ class Step:
         renewed = self.decision.action is Action.DRAIN and old.drain is not None
         return self.decision.action.touches_the_world and not renewed
 
+    @property
+    def newly_gone(self) -> tuple[str, ...]:
+        """The ids of resources that were there at the last look and are not any more: left out from now on."""
+        gone = self.facts.within(ResourceState.GONE)
+        if not gone:
+            return ()
+        was = {seen.id for seen in self.before.status.seen if seen.state is not ResourceState.GONE}
+        return tuple(resource.ref.id for resource in gone if resource.ref.id in was)
+
+
+def events_of(step: Step, ids: Iterator[str], at: datetime) -> tuple[Event, ...]:
+    """What the history gets of one step: nothing of most looks."""
+    gone = [
+        Event(next(ids), at, EventKind.RESOURCE_GONE, step.before.id, "aws", f"{id_} {GONE}") for id_ in step.newly_gone
+    ]
+    return (*gone, event_of(step, next(ids), at)) if step.worth_telling else tuple(gone)
+
 
 def event_of(step: Step, id_: str, at: datetime) -> Event:
     """The entry of the history for one step."""
@@ -58,7 +79,7 @@ def event_of(step: Step, id_: str, at: datetime) -> Event:
         at,
         _kind(step),
         step.before.id,
-        _actor(step),
+        decision.by or "autostop",
         words,
         action=decision.action.value,
         reason=(new.reason or decision.reason).value,
@@ -81,12 +102,3 @@ def _seconds_to_start(step: Step, at: datetime) -> float | None:
     if new.state is RuleState.UP and old.state is RuleState.STARTING and old.start_requested_at is not None:
         return (at - old.start_requested_at).total_seconds()
     return None
-
-
-def _actor(step: Step) -> str:
-    override = step.before.status.override
-    if override and step.decision.reason in {Reason.WARM_UP, Reason.COOL_DOWN}:
-        return f"key {override.by}"
-    if step.decision.action is Action.START and step.facts.last_use:
-        return step.facts.last_use.source
-    return "autostop"

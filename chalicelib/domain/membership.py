@@ -75,6 +75,11 @@ class TaggedRule:
         return TaggedRule(rule.id, rule.spec, rule.membership, rule.created_at)
 
 
+def by_tags_alone(spec: RuleSpec) -> bool:
+    """Whether a rule may well be without any resource: people named tags and none of their bearers."""
+    return bool(spec.tags) and not spec.resource_ids
+
+
 def carried_over(rule: Rule, spec: RuleSpec) -> Membership:
     """The members of a rule that gets this spec: until the next look as they were, but for those it names now."""
     if spec.place != rule.spec.place:

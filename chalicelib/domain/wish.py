@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.by_hand import by_hand
-from chalicelib.domain.decisions import RESYNC, Desired, Reason, Wish
+from chalicelib.domain.decisions import AT_REST, RESYNC, Desired, Reason, Wish
 from chalicelib.domain.guards import Guard, GuardMetric, judge_heartbeat
 from chalicelib.domain.neighbours import names
 from chalicelib.domain.resources import ResourceState
@@ -61,21 +61,22 @@ def _by_override(rule: Rule, facts: Facts, now: datetime) -> Wish | None:
     override = rule.status.override
     if override is None or not override.in_force(now):
         return None
-    until = min(override.until, now + RESYNC)
+    until, by = min(override.until, now + RESYNC), f"key {override.by}"
     if override.kind is OverrideKind.WARM_UP:
-        return Wish(Desired.UP, Reason.WARM_UP, until, override.reason, ordered=True)
+        return Wish(Desired.UP, Reason.WARM_UP, until, override.reason, ordered=True, by=by)
     holding = tuple(dependent for dependent in facts.dependents if dependent.holds_us)
     if holding and not override.force:
         waits = f"A cool-down waits for {names(holding)}."
         return Wish(Desired.UP, Reason.NEEDED, until, waits, may_start=False)
-    return Wish(Desired.DOWN, Reason.COOL_DOWN, until, override.reason, ordered=True, forced=override.force)
+    at_rest = min(override.until, now + AT_REST)
+    return Wish(Desired.DOWN, Reason.COOL_DOWN, at_rest, override.reason, ordered=True, forced=override.force, by=by)
 
 
 def _by_need(facts: Facts, now: datetime) -> Wish | None:
     """A rule stays up while anyone that is up or starting needs it, and until whoever is going down is down."""
     needing = tuple(dependent for dependent in facts.dependents if dependent.needs_us)
     if needing:
-        return Wish(Desired.UP, Reason.NEEDED, now + RESYNC, f"By {names(needing)}.")
+        return Wish(Desired.UP, Reason.NEEDED, now + RESYNC, f"By {names(needing)}.", by=f"rule {needing[0].rule.id}")
     holding = tuple(dependent for dependent in facts.dependents if dependent.holds_us)
     if holding and facts.within(ResourceState.RUNNING, ResourceState.PENDING):
         waits = f"{names(holding)} goes down first."
@@ -86,11 +87,11 @@ def _by_need(facts: Facts, now: datetime) -> Wish | None:
 def _by_schedule(said: ScheduleVerdict, now: datetime) -> Wish | None:
     if said.schedule is None:
         return None
-    by = f"{said.schedule.name} ({said.schedule.id})."
+    words, by = f"{said.schedule.name} ({said.schedule.id}).", f"schedule {said.schedule.id}"
     if said.desired is Desired.UP:
-        return Wish(Desired.UP, Reason.UPTIME, now + RESYNC, by)
+        return Wish(Desired.UP, Reason.UPTIME, now + RESYNC, words, by=by)
     ends = said.window.end if said.window else None
-    return Wish(Desired.DOWN, Reason.DOWNTIME, now + RESYNC, by, ordered=True, ends=ends)
+    return Wish(Desired.DOWN, Reason.DOWNTIME, now + AT_REST, words, ordered=True, ends=ends, by=by)
 
 
 def _at_rest(rule: Rule, facts: Facts, now: datetime) -> Wish | None:
@@ -107,7 +108,7 @@ def _at_rest(rule: Rule, facts: Facts, now: datetime) -> Wish | None:
     if runs and needed_until is not None and now < needed_until + rule.spec.idle:
         recently = "A rule that depends on it went down less than its idle time ago."
         return Wish(Desired.UP, Reason.NEEDED, needed_until + rule.spec.idle, recently, may_start=False)
-    return Wish(Desired.DOWN, Reason.RESTING, now + RESYNC, ordered=True)
+    return Wish(Desired.DOWN, Reason.RESTING, now + AT_REST, ordered=True, by=_last_window(facts))
 
 
 def _by_traffic(rule: Rule, facts: Facts, now: datetime) -> Wish:
@@ -118,19 +119,19 @@ def _by_traffic(rule: Rule, facts: Facts, now: datetime) -> Wish:
     used = facts.last_use
     if used and now < used.at + idle and (in_aws_up or stopped_at is None or used.at >= stopped_at):
         # A use older than our own last stop is what that stop was decided on (or ordered against): no reason to start.
-        return Wish(Desired.UP, Reason.ACTIVE, min(used.at + idle, resync))
+        return Wish(Desired.UP, Reason.ACTIVE, min(used.at + idle, resync), by=used.source)
     if not in_aws_up:
-        return Wish(Desired.DOWN, Reason.IDLE, resync)
+        return Wish(Desired.DOWN, Reason.IDLE, now + AT_REST)
     return _idle_while_running(rule, facts, now)
 
 
 def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     """Idle, or only unseen? Unknown is not idle: every way of not knowing keeps the rule up."""
     idle = rule.spec.idle
-    up_since = rule.status.up_since
-    if up_since is None or now < up_since + idle:
-        began = up_since or now
-        return Wish(Desired.UP, Reason.ACTIVE, min(began + idle, now + RESYNC), "Up for less than its idle time.")
+    up_since = _up_since(rule, facts, now)
+    if now < up_since + idle:
+        recently = "Up for less than its idle time."
+        return Wish(Desired.UP, Reason.ACTIVE, min(up_since + idle, now + RESYNC), recently, may_start=False)
     if not facts.sources:
         return Wish(Desired.UP, Reason.NO_SOURCE, now + RESYNC, may_start=False)
     silent = facts.silent(now)
@@ -145,6 +146,23 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     if vetoed is not None:
         return Wish(Desired.UP, Reason.GUARDED, _soon(now, idle), vetoed, may_start=False)
     return Wish(Desired.DOWN, Reason.IDLE, now + RESYNC)
+
+
+def _up_since(rule: Rule, facts: Facts, now: datetime) -> datetime:
+    """Since when it has been up, by what we saw or, where that is later, by when AWS says that it was last started.
+
+    Somebody can have stopped and started it between two looks: nothing before that start says that it is idle now.
+    """
+    since = rule.status.up_since or now
+    for resource in facts.within(ResourceState.RUNNING):
+        if resource.launched_at is not None and since < resource.launched_at:
+            since = min(resource.launched_at, now)
+    return since
+
+
+def _last_window(facts: Facts) -> str | None:
+    """The schedule whose window is over; None where there is more than one that it could be."""
+    return f"schedule {facts.schedules[0].id}" if len(facts.schedules) == 1 else None
 
 
 def _veto(rule: Rule, facts: Facts, now: datetime) -> str | None:

@@ -1,6 +1,6 @@
 """What the use cases need from the world. Each Protocol has at most seven methods and one contract suite."""
 
-from chalicelib.ports.account import ApiKeyRepository, BackOffs, EventLog
+from chalicelib.ports.account import AccountStore, ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
@@ -22,6 +22,7 @@ from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, Ru
 __all__ = [
     "NOBODY",
     "NO_GRAPH",
+    "AccountStore",
     "ActivityFacts",
     "ActivityStore",
     "ApiKeyRepository",

@@ -1,4 +1,4 @@
-"""What belongs to the whole account: keys, the history, back-offs."""
+"""What belongs to the whole account: keys, the history, back-offs, switches."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.access import ApiKey
+    from chalicelib.domain.account import AccountSettings
     from chalicelib.domain.events import Event
     from chalicelib.domain.resources import Place
     from chalicelib.ports.basics import Page
@@ -61,4 +62,24 @@ class BackOffs(Protocol):
 
     def throttled(self, place: Place, now: datetime) -> datetime:
         """AWS has just asked to slow down: back off (`domain.throttling`); answers until when."""
+        ...
+
+
+class AccountStore(Protocol):
+    """What people set for the whole account, and the stops that begin in it."""
+
+    def settings(self) -> AccountSettings:
+        """One consistent read; the defaults, at version 0, where nothing was ever set."""
+        ...
+
+    def put(self, before: AccountSettings, after: AccountSettings) -> AccountSettings:
+        """Store `after` at the version after that of `before`. Raises VersionMismatchError."""
+        ...
+
+    def begin_stops(self, count: int, limit: int | None, now: datetime) -> bool:
+        """Whether `count` resources may begin to be stopped now; if so they are counted in the minute of `now`.
+
+        Never while the account is paused, as it is at this moment. `limit` resources a minute, None for any number;
+        the first of a minute may be more than that. Exact under any number of workers.
+        """
         ...

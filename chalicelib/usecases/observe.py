@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.account import AccountSettings
 from chalicelib.domain.facts import Facts, Use
 from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.rules import Rule
     from chalicelib.domain.schedules import Recurrences, Schedule
     from chalicelib.ports import (
+        AccountStore,
         ActivityFacts,
         ActivityStore,
         Compute,
@@ -50,6 +52,7 @@ class Surroundings:
     schedules: Mapping[str, Schedule]
     neighbours: Mapping[str, Rule]
     guards: Mapping[str, tuple[GuardReading, ...]] = field(default_factory=dict)
+    account: AccountSettings = field(default_factory=AccountSettings)
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
         """The sources of one rule; none for a rule without a load balancer."""
@@ -67,6 +70,7 @@ class Observer:
     schedules: ScheduleRepository
     recurrences: Recurrences
     guards: GuardReader
+    account: AccountStore
 
     def look(self, rules: Sequence[Rule], now: datetime) -> Surroundings:
         """One look for a group: one query for each load balancer, and describes as batched as AWS allows.
@@ -83,6 +87,7 @@ class Observer:
             self._sources(rules, now),
             self.schedules.get_many(schedule_ids) if schedule_ids else {},
             neighbours,
+            account=self.account.settings(),
         )
         return replace(seen, guards=self._guards(rules, seen, now))
 
@@ -106,6 +111,7 @@ class Observer:
             tuple(Neighbour(around[n.rule_id], n.delay) for n in rule.spec.depends_on if n.rule_id in around),
             max((last.at for last in known.last if last.source == HEARTBEAT), default=None),
             seen.guards.get(rule.id),
+            seen.account.paused,
         )
 
     def _guards(self, rules: Sequence[Rule], seen: Surroundings, now: datetime) -> dict[str, tuple[GuardReading, ...]]:

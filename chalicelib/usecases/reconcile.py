@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decide import DRAIN, decide
+from chalicelib.domain.decide import DRAIN, decide, held_back
 from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
-from chalicelib.domain.history import Step, event_of
+from chalicelib.domain.history import Step, events_of
 from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
+        AccountStore,
         BackOffs,
         Clock,
         Compute,
@@ -67,6 +68,7 @@ class Reconciler:
     computes: Mapping[ResourceKind, Compute]
     events: EventLog
     back_offs: BackOffs
+    account: AccountStore
     queue: WorkQueue
     clock: Clock
     ids: Ids
@@ -153,6 +155,8 @@ class Reconciler:
             raise LostClaimError(rule.id)
         facts = self.observer.facts(rule, seen, now)
         decision = decide(rule, facts, now)
+        if decision.begins_a_stop(rule.status) and not self._may_stop(decision, seen, now):
+            decision = held_back(decision, rule.status, now)
         status = settle(rule, decision, facts, now)
         if not decision.action.touches_the_world:
             # As it will be recorded: what may not be started from now on is told with the decision.
@@ -161,6 +165,9 @@ class Reconciler:
             self._tell(Step(rule, after, decision, facts))
             return after
         return self._act(rule, decision, facts, status)
+
+    def _may_stop(self, decision: Decision, seen: Surroundings, now: datetime) -> bool:
+        return self.account.begin_stops(len(decision.resource_ids), seen.account.max_stops_per_tick, now)
 
     def _act(self, rule: Rule, decision: Decision, facts: Facts, status: RuleStatus) -> Rule:
         """Claim the step, take it, look again, record."""
@@ -264,8 +271,9 @@ class Reconciler:
         log.info("decided", extra=fields)
         if after.status.state is not step.before.status.state:
             self._look_at(step.facts.dependents + step.facts.dependencies)
-        if step.worth_telling:
-            self.events.append([event_of(step, self.ids.new("ev"), self.clock.now())])
+        events = events_of(step, iter(lambda: self.ids.new("ev"), None), self.clock.now())
+        if events:
+            self.events.append(events)
 
     def _look_at(self, neighbours: tuple[Neighbour, ...]) -> None:
         """Who waits for a rule, or is needed by it, has something to decide when its state changes."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
+    from chalicelib.usecases.manage_account import ManageAccount
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
     from chalicelib.usecases.manage_rules import ManageRules
@@ -26,6 +27,7 @@ class Services:
     manage_schedules: ManageSchedules
     manage_load_balancers: ManageLoadBalancers
     manage_api_keys: ManageApiKeys
+    manage_account: ManageAccount
     overrides: Overrides
     heartbeat: Heartbeat
     explain: Explain

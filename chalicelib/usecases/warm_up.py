@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BURST = timedelta(seconds=5)
 """Wakes of one rule within this time are one wake."""
 
+LONGEST_ACTOR = 400
+"""Of a path that a stranger chose, as much as helps to recognise it."""
+
 _PHASES = {
     RuleState.UP: "up",
     RuleState.STOPPING: "still stopping; it starts again as soon as AWS allows",
@@ -42,8 +45,8 @@ class WakeCause:
     @property
     def actor(self) -> str:
         """The cause as the history names it."""
-        where = self.host or (f"port {self.port}" if self.port else self.kind)
-        return f"traffic {self.source or 'unknown'} to {where}"
+        where = f"{self.host}{self.path or ''}" if self.host else f"port {self.port}" if self.port else self.kind
+        return f"traffic {self.source or 'unknown'} to {where}"[:LONGEST_ACTOR]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,6 @@ class WarmUp:
     def _ask(self, before: Rule, rule: Rule, cause: WakeCause, now: datetime) -> None:
         self.queue.send([request_for(rule, "wake", now)])
         if before.status.state in {RuleState.DOWN, RuleState.STOPPING}:
-            words = f"Woken by {cause.actor}{cause.path or ''}."
+            words = f"Woken by {cause.actor}."
             event = Event(self.ids.new("ev"), now, EventKind.WOKEN, rule.id, cause.actor, words)
             self.events.append([event])

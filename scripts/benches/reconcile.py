@@ -81,7 +81,14 @@ def count(rules: int, due: int) -> Calls:
         computes = {ResourceKind.EC2: Ec2Compute()}
         guards = GuardReader(FakeMetrics(VirtualClock()), FakeSessions())
         observer = Observer(
-            stores.activity, stores.proxies, computes, stores.rules, stores.schedules, DateutilRecurrences(), guards
+            stores.activity,
+            stores.proxies,
+            computes,
+            stores.rules,
+            stores.schedules,
+            DateutilRecurrences(),
+            guards,
+            stores.account,
         )
         worker = Reconciler(
             stores.rules,
@@ -91,6 +98,7 @@ def count(rules: int, due: int) -> Calls:
             computes,
             stores.events,
             stores.back_offs,
+            stores.account,
             queue,
             clock,
             ids,

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict, deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.queue import MemoryQueue
@@ -92,9 +93,12 @@ class World:
         queue = self.queue = MemoryQueue(clock, chance if chaos else None)
         computes = {ResourceKind.EC2: self.cloud}
         guards = GuardReader(FakeMetrics(clock), FakeSessions())
-        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, DateutilRecurrences(), guards)
+        account = MemoryAccount()
+        observer = Observer(
+            self.activity, self.proxies, computes, rules, self.schedules, DateutilRecurrences(), guards, account
+        )
         self.worker = CountingReconciler(
-            rules, rules, observer, self.proxies, computes, self.events, MemoryBackOffs(), queue, clock, ids
+            rules, rules, observer, self.proxies, computes, self.events, MemoryBackOffs(), account, queue, clock, ids
         )
         self.tick = Tick(rules, queue, clock)
         self.warm_up = WarmUp(rules, rules, self.events, queue, clock, ids)

@@ -174,3 +174,27 @@ def test_terminated_resources_are_reported_and_nothing_is_started():
     assert world.state is RuleState.FAILED
     assert world.rule.status.reason is Reason.RESOURCES_GONE
     assert len(world.starts()) == 1
+
+
+def test_a_resource_that_was_terminated_is_reported_once_and_left_out_while_the_others_live_on():
+    world = World(resource_ids=("i-00000001", "i-00000002"))
+    other = world.cloud.add("i-00000002")
+    world.pass_time(10 * SECONDS)
+    world.wake()
+    world.pass_time(MINUTES)
+    world.cloud.terminate(other)
+    world.pass_time(4 * IDLE)
+    assert world.state is RuleState.DOWN
+    world.wake()
+    world.pass_time(MINUTES)
+    assert world.state is RuleState.UP
+    told = [event for event in world.history() if event.kind is EventKind.RESOURCE_GONE]
+    assert [event.words.split()[0] for event in told] == ["i-00000002"]
+
+
+def test_when_nothing_of_a_rule_is_left_it_says_so_once():
+    world = up_world()
+    world.cloud.terminate(world.ref)
+    world.pass_time(10 * IDLE)
+    assert world.rule.status.reason is Reason.RESOURCES_GONE
+    assert len([event for event in world.history() if event.reason == Reason.RESOURCES_GONE]) == 1

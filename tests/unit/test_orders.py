@@ -130,3 +130,15 @@ def look(world: World) -> None:
     """AWS says that its state has changed."""
     world.queue.send([request_for(world.rule, "state change", world.clock.now())])
     world.work()
+
+
+def test_a_restart_by_hand_between_two_looks_begins_the_idle_time_anew():
+    world = up_world(idle=60 * MINUTES)
+    world.cloud.on_change = None
+    world.pass_time(20 * MINUTES)
+    world.cloud.stop_by_hand(world.ref)
+    world.clock.advance(timedelta(seconds=31))
+    world.cloud.start_by_hand(world.ref)
+    again = world.clock.now()
+    world.pass_time(100 * MINUTES)
+    assert world.stops()[0] >= again + 60 * MINUTES

@@ -44,6 +44,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "Reconcile": "chalicelib.entrypoints.reconcile.reconcile",
         "Discover": "chalicelib.entrypoints.discover.discover",
         "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
+        "Ec2Calls": "chalicelib.entrypoints.ec2_calls.ec2_calls",
         "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
     }
     for name, properties in functions.items():
@@ -72,6 +73,7 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "Reconcile": (1024, 60),
         "Discover": (512, 240),
         "Ec2State": (512, 30),
+        "Ec2Calls": (512, 30),
         "ProxyLogs": (1024, 60),
     }
     only = {"AUTOSTOP_SHORTEST_IDLE_MINUTES": "APIHandler", "AUTOSTOP_HEARTBEAT_SECONDS": "ProxyLogs"}

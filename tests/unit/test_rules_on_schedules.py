@@ -169,3 +169,10 @@ def test_a_rule_with_schedules_only_becomes_a_rule_with_traffic_and_back():
     world.wake()
     world.pass_time(MINUTE)
     assert world.state is RuleState.UP
+
+
+def test_the_history_names_the_schedule_that_started_and_the_one_that_stopped():
+    world = world_on(make_schedule(weekly=window(9, 10)), **NO_TRAFFIC)
+    world.pass_time(3 * HOUR, step=20 * timedelta(seconds=1))
+    actors = {event.action: event.actor for event in world.history() if event.action in {"start", "stop"}}
+    assert actors == {"start": "schedule sc_1", "stop": "schedule sc_1"}

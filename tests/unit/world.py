@@ -26,6 +26,7 @@ from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
 from chalicelib.usecases.proxy_config import ProxyConfig, ProxyReport, RuleHealth
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WakeCause, WarmUp
 from tests.builders import make_balancer, make_rule
@@ -67,6 +68,7 @@ class World:
             s.schedules,
             self.recurrences,
             GuardReader(self.metrics, self.sessions),
+            s.account,
         )
         self.worker = Reconciler(
             s.rules,
@@ -76,6 +78,7 @@ class World:
             self.computes,
             s.events,
             s.back_offs,
+            s.account,
             self.queue,
             self.clock,
             self.ids,
@@ -88,15 +91,24 @@ class World:
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
         self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
         self.config = ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
+        self.state_change = StateChange(s.rules, s.status, self.queue, self.clock)
+        self.cloud.on_change = self._changed
+        self._chaos = chaos
         self.explain = Explain(s.rules, self.observer, self.clock)
         s.balancers.create(make_balancer())
         self.ref: ResourceRef = self.cloud.add("i-00000001")
         self.cloud.add("i-proxy", state=ResourceState.RUNNING)
-        rule = make_rule(idle=IDLE, **spec)
+        rule = make_rule(**({"idle": IDLE} | spec))
         compact = compact_rule(rule.id, rule.spec, ["10.0.0.1"]) if rule.spec.load_balancer_id else None
         s.rules.create(rule, compact)
         self.agent = Agent(self)
         self.violations: list[str] = []
+        self.asked: list[tuple[datetime, str]] = []
+
+    def _changed(self, ref: ResourceRef) -> None:
+        """EventBridge tells, a second later; on a bad day it does not."""
+        if self._chaos is None or self._chaos.random() < 0.7:
+            self.clock.at(self.clock.now() + timedelta(seconds=1), lambda: self.state_change.run((ref,)))
 
     def add_rule(self, id_: str, instance_id: str, **spec: Any) -> ResourceRef:
         """One more rule, without a load balancer, and its instance."""
@@ -127,10 +139,12 @@ class World:
                     self.violations.append(str(error))
 
         def checked_start(refs: Sequence[ResourceRef]) -> Any:
+            self.asked.append((self.clock.now(), "start"))
             checked(check_start, refs)
             return start(refs)
 
         def checked_stop(refs: Sequence[ResourceRef], **how: bool) -> Any:
+            self.asked.append((self.clock.now(), "stop"))
             checked(check_stop, refs)
             return stop(refs, **how)
 
@@ -195,6 +209,7 @@ class Agent:
         self.pending: dict[str, datetime] = {}
         self.kept: list[tuple[datetime, list[dict[str, Any]]]] = []
         self.lose: set[int] = set()
+        self.late: list[list[dict[str, Any]]] | None = None
         self.skew = timedelta(0)
         self.drains: dict[str, datetime] = {}
         self.accepts: bool | None = None
@@ -262,8 +277,19 @@ class Agent:
         if self.seq not in self.lose:
             self.ship(lines)
 
+    def catch_up(self, chance: random.Random) -> None:
+        """What was late arrives all the same: in any order, and some of it twice."""
+        batches, self.late = self.late or [], None
+        batches += chance.sample(batches, len(batches) // 2)
+        chance.shuffle(batches)
+        for lines in batches:
+            self.ship(lines)
+
     def ship(self, lines: list[dict[str, Any]]) -> None:
         if self.mute:
+            return
+        if self.late is not None:
+            self.late.append(lines)
             return
         now = self.world.clock.now()
         batch = [LogLine(f"{self.seq}-{n}", "lb_1/i-proxy", now, json.dumps(line)) for n, line in enumerate(lines)]

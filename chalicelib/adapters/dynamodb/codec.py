@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from chalicelib.domain import (
     access,
+    account,
     activity,
     decisions,
     events,
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 _MODULES = (
     access,
+    account,
     activity,
     decisions,
     events,
@@ -61,8 +63,9 @@ def load(kind: type[T], text: str) -> T:
 
 def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        return {name: content for name, content in plain.items() if content is not None}
+        plain = {f: _plain(getattr(value, f.name)) for f in fields(value)}
+        # None goes without saying, but not where a missing field means something else.
+        return {f.name: content for f, content in plain.items() if content is not None or _means_something(f)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, date):  # a datetime is one too
@@ -72,6 +75,11 @@ def _plain(value: object) -> object:
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     return value
+
+
+def _means_something(field: Field[Any]) -> bool:
+    """Whether a field that is left out would be read as another value than None."""
+    return field.default_factory is not MISSING or field.default not in (None, MISSING)
 
 
 @cache

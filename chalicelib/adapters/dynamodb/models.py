@@ -200,6 +200,20 @@ class BackOffItem(Model):
     expires = TTLAttribute()
 
 
+class AccountItem(Model):
+    """The account's settings, and how many stops have begun in the newest minute that had any."""
+
+    class Meta(_Meta):
+        table_name = "account"
+
+    id = UnicodeAttribute(hash_key=True)
+    body = UnicodeAttribute(null=True)
+    version = NumberAttribute(null=True)
+    paused = NumberAttribute(null=True)
+    minute = NumberAttribute(null=True)
+    begun = NumberAttribute(null=True)
+
+
 ALL_MODELS: tuple[type[Model], ...] = (
     RuleItem,
     ScheduleItem,
@@ -210,6 +224,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     EventItem,
     KeyItem,
     BackOffItem,
+    AccountItem,
 )
 SHORT_NAMES = {model: model.Meta.table_name for model in ALL_MODELS}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.dynamodb.account import DynamoAccount
 from chalicelib.adapters.dynamodb.activity import DynamoActivity
 from chalicelib.adapters.dynamodb.back_offs import DynamoBackOffs
 from chalicelib.adapters.dynamodb.balancers import DynamoBalancers
@@ -35,6 +36,7 @@ class DynamoStores:
     keys: DynamoKeys
     events: DynamoEvents
     back_offs: DynamoBackOffs
+    account: DynamoAccount
 
 
 def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | None = None) -> DynamoStores:
@@ -51,4 +53,5 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoKeys(),
         DynamoEvents(clock),
         DynamoBackOffs(),
+        DynamoAccount(),
     )

@@ -74,7 +74,7 @@ class FakeCloud:
     """`ports.Compute` on a virtual clock.
 
     `calls` counts what AWS would be asked, by name; `journal` has what AWS accepted, and when; `fail_next` has, by
-    name, the errors that the next calls are answered with.
+    name, the errors that the next calls are answered with. `on_change` hears of each change of state, as EventBridge.
     """
 
     def __init__(self, clock: VirtualClock, checks_after: timedelta = timedelta(seconds=10)) -> None:
@@ -84,6 +84,7 @@ class FakeCloud:
         self.calls: Counter[str] = Counter()
         self.journal: list[tuple[datetime, str, str]] = []
         self.fail_next: dict[str, deque[CloudError]] = defaultdict(deque)
+        self.on_change: Callable[[ResourceRef], None] | None = None
 
     def add(
         self, id_: str, region: str = "us-east-1", connector: Connector = OWN_ACCOUNT, **settings: object
@@ -257,6 +258,8 @@ class FakeCloud:
         instance.state = state
         instance.state_reason = reason
         instance.running_since = self._clock.now() if state is ResourceState.RUNNING else None
+        if self.on_change is not None:
+            self.on_change(instance.ref)
 
 
 def _refused(ref: ResourceRef, code: str, message: str) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.paging import page
@@ -178,3 +179,4 @@ class MemoryStores:
         self.keys = MemoryKeys()
         self.events = MemoryEvents(clock)
         self.back_offs = MemoryBackOffs()
+        self.account = MemoryAccount()

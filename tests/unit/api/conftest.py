@@ -12,6 +12,7 @@ import app as application
 from chalicelib import bootstrap
 from chalicelib.domain.access import Role
 from chalicelib.usecases.heartbeat import Heartbeat
+from chalicelib.usecases.manage_account import ManageAccount
 from chalicelib.usecases.manage_api_keys import ManageApiKeys
 from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
 from chalicelib.usecases.manage_rules import ManageRules
@@ -70,6 +71,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         schedules,
         balancers,
         keys,
+        ManageAccount(s.account, s.events, world.clock, world.ids),
         world.overrides,
         Heartbeat(s.rules, s.activity, world.clock),
         world.explain,

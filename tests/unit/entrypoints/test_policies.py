@@ -17,6 +17,7 @@ from chalicelib.domain.access import Role
 from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.domain.schedules import ScheduleKind
+from chalicelib.entrypoints.ec2_calls import ec2_calls
 from chalicelib.entrypoints.ec2_state import ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
 from chalicelib.entrypoints.reconcile import reconcile
@@ -100,6 +101,13 @@ def test_ec2_state_may_do_what_it_does(stage: Stage) -> None:
     assert refused(stage, "ec2_state") == []
 
 
+def test_ec2_calls_may_do_what_it_does(stage: Stage) -> None:
+    stage.add_rule("i-abcd1111")
+    stage.calls.clear()
+    assert ec2_calls(documented("ec2_call"), CONTEXT) == {"rules": 1}
+    assert refused(stage, "ec2_calls") == []
+
+
 def test_proxy_logs_may_do_what_it_does(stage: Stage) -> None:
     stage.add_rule("i-0001")
     stage.calls.clear()
@@ -174,6 +182,7 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
     stage.calls.clear()
     key = call("POST", "/api-keys", {"role": "viewer", "name": "look"}).json_body
     call("GET", "/api-keys")
+    call("PUT", "/account", {"max_stops_per_tick": 7}, If_Match=call("GET", "/account").headers["ETag"])
     settings = {
         "kind": "proxy",
         "name": "edge",
