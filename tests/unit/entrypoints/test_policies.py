@@ -8,15 +8,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from chalice.test import Client
 
 import app as application
 from chalicelib import bootstrap
+from chalicelib.adapters.aws.clients import forget as forget_clients
 from chalicelib.domain.access import Role
 from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.domain.schedules import ScheduleKind
+from chalicelib.entrypoints.discover import discover
 from chalicelib.entrypoints.ec2_calls import ec2_calls
 from chalicelib.entrypoints.ec2_state import ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from tests.unit.entrypoints.conftest import Stage
 
+NO_PROXY = {"load_balancer_id": None, "http": []}
 ROOT = Path(__file__).parent.parent.parent.parent
 ACCOUNT = "123456789012"
 IN_TRANSACTION = {
@@ -160,6 +164,38 @@ def test_reconcile_may_drain_and_stop_what_a_person_cools_down_by_force(stage: S
     assert refused(stage, "reconcile") == []
 
 
+def test_discover_may_let_resources_join_and_leave(stage: Stage) -> None:
+    mine = {"env": "discover"}
+    instance_ids = [stage.instance(), stage.instance()]
+    ec2 = boto3.client("ec2", region_name=REGION)
+    ec2.create_tags(Resources=instance_ids, Tags=[{"Key": "env", "Value": "discover"}])
+    rule = make_rule("ru_1", resource_ids=(), tags=tuple(mine.items()))
+    stage.stores.rules.create(rule, "{}")
+    stage.stores.rules.create(make_rule("ru_2", resource_ids=("i-1",), load_balancer_id=None, http=()), None)
+    stage.calls.clear()
+    assert discover(documented("schedule"), CONTEXT)["changed"] == 1
+    assert stage.stores.rules.get("ru_1").members == tuple(sorted(instance_ids))
+    assert [request.rule_ids for request in stage.messages()] == [("ru_1",)]
+    ec2.delete_tags(Resources=instance_ids[:1], Tags=[{"Key": "env"}])
+    ec2.terminate_instances(InstanceIds=instance_ids[1:])
+    stage.calls = [call for call in stage.calls if call[1] not in {"ReceiveMessage", "DeleteTags"}]
+    stage.calls = [call for call in stage.calls if call[1] != "TerminateInstances"]
+    discover(documented("schedule"), CONTEXT)
+    assert stage.stores.rules.get("ru_1").members == ()
+    assert refused(stage, "discover") == []
+
+
+def test_discover_may_go_to_another_account(stage: Stage) -> None:
+    forget_clients()
+    theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
+    rule = make_rule("ru_1", resource_ids=(), tags=(("env", "x"),), connector=theirs, load_balancer_id=None, http=())
+    stage.stores.rules.create(rule, None)
+    stage.calls.clear()
+    discover(documented("schedule"), CONTEXT)
+    assert ("sts", "AssumeRole") in [(service, operation) for service, operation, _ in stage.calls]
+    assert refused(stage, "discover") == []
+
+
 def call_api(stage: Stage) -> Any:
     """Calls the API as an admin, and insists on success."""
     admin = bootstrap.manage_api_keys().create(Role.ADMIN, "admin", "test").token
@@ -177,7 +213,7 @@ def call_api(stage: Stage) -> Any:
 
 
 def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
-    instance_id, below_id = stage.instance(), stage.instance()
+    instance_id, below_id, third_id = stage.instance(), stage.instance(), stage.instance()
     call = call_api(stage)
     stage.calls.clear()
     key = call("POST", "/api-keys", {"role": "viewer", "name": "look"}).json_body
@@ -233,6 +269,18 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
     call("POST", f"{path}/cool-down", {"minutes": 30, "force": True})
     call("POST", f"{path}/release")
     call("POST", f"/rules/{db}/cool-down", {"minutes": 30, "force": True, "propagate": True})
+    tagged = {"kind": "ec2", "region": REGION, "tags": {"env": "routes"}}
+    boto3.client("ec2", region_name=REGION).create_tags(Resources=[third_id], Tags=[{"Key": "env", "Value": "routes"}])
+    stage.calls = [call for call in stage.calls if call[1] != "CreateTags"]
+    by_tags = body | {"resources": tagged, "http": [{"hosts": ["b.example.com"], "target": {"port": 80}}]}
+    team = call("POST", "/rules", by_tags | {"schedule_ids": []}).json_body
+    assert team["members"] == [third_id]
+    call(
+        "PUT",
+        f"/rules/{team['id']}",
+        by_tags | {"schedule_ids": [], "resources": tagged | {"region": "eu-west-1"}, **NO_PROXY},
+    )
+    call("DELETE", f"/rules/{team['id']}")
     call("DELETE", path, If_Match=call("GET", path).headers["ETag"])
     call("DELETE", f"/schedules/{schedule}")
     call("DELETE", f"/rules/{db}")
