@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, ThrottledError
 from chalicelib.domain.events import EventKind
@@ -281,6 +282,9 @@ class TestTheWorker:
         world.pass_time(timedelta(minutes=11))
         status = world.stores.rules.get(rule.id).status
         assert (status.state, status.reason) == (RuleState.DOWN, Reason.NO_RESOURCES)
+        world.discover.run()
+        about = [event for event in world.history(rule.id) if "i-1" in event.words and event.at > START]
+        assert [(event.kind, event.words) for event in about] == [(EventKind.RESOURCE_LEFT, "i-1 left: it is gone.")]
 
     def test_a_disabled_rule_without_any_resource_is_down(self):
         world, manage = tag_world()
