@@ -1,72 +1,28 @@
-"""Rules by tag, from the launch of an instance to its end, in a world with a cloud, a worker and a discovery."""
+"""Rules by tag: who joins, who leaves, who is left out, and what people change."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from chalicelib.adapters.memory.clock import START
-from chalicelib.domain.decisions import Reason
-from chalicelib.domain.errors import CloudError, LostClaimError, ThrottledError
+from chalicelib.domain.errors import CloudError
 from chalicelib.domain.events import EventKind
 from chalicelib.domain.membership import MAX_MEMBERS, LeftOut
-from chalicelib.domain.resources import Connector, Place, Protection, ResourceState
-from chalicelib.domain.rules import DependsOn, RuleState
-from chalicelib.domain.schedules import ScheduleKind
-from chalicelib.usecases.discover import CHECKS, Discover
-from chalicelib.usecases.manage_rules import ManageRules
-from tests.builders import make_rule, make_schedule, make_spec
-from tests.unit.world import IDLE, World
-
-STAGING = {"env": "staging"}
-TAGS = (("env", "staging"),)
-RUNNING, STOPPED = ResourceState.RUNNING, ResourceState.STOPPED
-ROUND = timedelta(minutes=5)
-THEIRS = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
-LEFT_STOPPED = "It is stopped as it leaves, and AutoStop will not start it any more."
-
-
-def spec_by_tags(**changes: Any) -> Any:
-    settings = {"tags": TAGS, "resource_ids": (), "load_balancer_id": None, "http": (), "idle": IDLE, "name": "staging"}
-    return make_spec(**(settings | changes))
-
-
-def tag_world(**changes: Any) -> tuple[World, ManageRules]:
-    """Beside the world's own rule: whoever makes rules."""
-    world = World()
-    s = world.stores
-    manage = ManageRules(
-        s.rules,
-        s.status,
-        s.proxies,
-        s.balancers,
-        s.schedules,
-        world.computes,
-        s.events,
-        world.queue,
-        world.clock,
-        world.ids,
-        world.discover,
-    )
-    return world, manage
-
-
-def told(world: World, rule_id: str, *kinds: EventKind) -> list[str]:
-    """In the order in which it happened."""
-    wanted = kinds or (EventKind.RESOURCE_JOINED, EventKind.RESOURCE_LEFT, EventKind.RESOURCE_LEFT_OUT)
-    return [event.words for event in reversed(world.history(rule_id)) if event.kind in wanted]
-
-
-def members(world: World, rule_id: str) -> tuple[str, ...]:
-    rule = world.stores.rules.get(rule_id)
-    owned = world.stores.rules.owners(list(rule.refs))
-    assert set(owned) == set(rule.refs), "each of its resources is claimed"
-    assert set(owned.values()) <= {rule_id}
-    return rule.members
+from chalicelib.domain.resources import Protection
+from chalicelib.domain.rules import RuleState
+from chalicelib.usecases.discover import CHECKS
+from tests.builders import make_rule
+from tests.unit.tag_world import (
+    LEFT_STOPPED,
+    RUNNING,
+    STAGING,
+    members,
+    spec_by_tags,
+    tag_world,
+    told,
+)
 
 
 class TestJoiningAndLeaving:
@@ -93,7 +49,7 @@ class TestJoiningAndLeaving:
         world.cloud.instances[first].tags = {}
         world.cloud.terminate(third)
         for _ in range(3):
-            world.clock.advance(ROUND)
+            world.clock.advance(timedelta(minutes=5))
             world.discover.run()
         assert members(world, rule.id) == ("i-2",)
         assert told(world, rule.id)[2:] == [
@@ -263,170 +219,6 @@ class TestProtections:
         assert len(joined) == CHECKS
 
 
-class TestTheWorker:
-    def test_a_rule_without_any_resource_is_down_and_no_failure(self):
-        world, manage = tag_world()
-        rule = manage.create(spec_by_tags(), "ak_1")
-        world.work()
-        status = world.stores.rules.get(rule.id).status
-        assert (status.state, status.reason) == (RuleState.DOWN, Reason.NO_RESOURCES)
-        assert (status.failures, status.retry_at) == (0, None)
-        assert world.explain.run(rule.id).decision.words == "No resource has its tags now."
-
-    def test_a_rule_whose_last_member_is_terminated_is_down_and_no_failure(self):
-        world, manage = tag_world()
-        ref = world.cloud.add("i-1", tags=STAGING, state=RUNNING)
-        rule = manage.create(spec_by_tags(), "ak_1")
-        world.work()
-        world.cloud.terminate(ref)
-        world.pass_time(timedelta(minutes=11))
-        status = world.stores.rules.get(rule.id).status
-        assert (status.state, status.reason) == (RuleState.DOWN, Reason.NO_RESOURCES)
-        world.discover.run()
-        about = [event for event in world.history(rule.id) if "i-1" in event.words and event.at > START]
-        assert [(event.kind, event.words) for event in about] == [(EventKind.RESOURCE_LEFT, "i-1 left: it is gone.")]
-
-    def test_a_disabled_rule_without_any_resource_is_down(self):
-        world, manage = tag_world()
-        rule = manage.create(spec_by_tags(enabled=False), "ak_1")
-        world.work()
-        assert world.stores.rules.get(rule.id).status.state is RuleState.DOWN
-
-    def test_one_that_joins_running_while_the_rule_is_down_starts_no_other(self):
-        world, manage = tag_world()
-        world.cloud.add("i-1", tags=STAGING)
-        rule = manage.create(spec_by_tags(load_balancer_id="lb_1", http=make_spec().http[:0]), "ak_1")
-        world.pass_time(timedelta(minutes=1))
-        assert world.stores.rules.get(rule.id).status.state is RuleState.DOWN
-        world.cloud.add("i-2", tags=STAGING, state=RUNNING)
-        world.discover.run()
-        world.pass_time(timedelta(minutes=2))
-        assert world.starts() == []
-        assert world.stores.rules.get(rule.id).status.state is RuleState.UP
-
-    def test_one_that_joins_running_has_the_whole_idle_time_before_it_is_stopped(self):
-        world = World(tags=TAGS)
-        world.pass_time(timedelta(seconds=10))
-        world.wake()
-        world.pass_time(timedelta(minutes=4))
-        assert world.state is RuleState.UP
-        ref = world.cloud.add("i-2", tags=STAGING, state=RUNNING, private_ip="10.0.0.2")
-        world.discover.run()
-        joined_at = world.clock.now()
-        world.pass_time(timedelta(minutes=4))
-        assert world.cloud.instances[ref].state is RUNNING
-        world.pass_time(timedelta(minutes=4))
-        assert world.cloud.instances[ref].state is STOPPED
-        assert min(world.stops()) >= joined_at + IDLE
-
-    def test_one_that_joins_during_the_diversion_before_a_stop_cancels_it(self):
-        world = World(tags=TAGS)
-        world.pass_time(timedelta(seconds=10))
-        world.wake()
-        while world.rule.status.drain is None:
-            world.pass_time(timedelta(seconds=1), timedelta(seconds=1))
-        world.cloud.add("i-2", tags=STAGING, state=RUNNING, private_ip="10.0.0.2")
-        world.discover.run()
-        world.pass_time(timedelta(minutes=1))
-        assert (world.stops(), world.state) == ([], RuleState.UP)
-
-    def test_one_that_joins_stopped_while_the_rule_is_in_use_is_started_like_the_others(self):
-        world = World(tags=TAGS)
-        world.pass_time(timedelta(seconds=10))
-        world.wake()
-        world.pass_time(timedelta(minutes=1))
-        ref = world.cloud.add("i-2", tags=STAGING)
-        world.discover.run()
-        world.pass_time(timedelta(minutes=1))
-        assert world.cloud.instances[ref].state is RUNNING
-
-    def test_when_all_that_ran_has_left_nobody_is_said_to_have_stopped_the_rest_by_hand(self):
-        world, manage = tag_world()
-        first = world.cloud.add("i-1", tags=STAGING, state=RUNNING)
-        rule = manage.create(spec_by_tags(), "ak_1")
-        world.work()
-        world.cloud.add("i-2", tags=STAGING)
-        world.cloud.instances[first].tags = {}
-        world.discover.run()
-        world.work()
-        assert world.stores.rules.get(rule.id).status.reason is not Reason.STOPPED_BY_HAND
-        assert world.cloud.instances[first].state is RUNNING, "who left is left alone"
-
-    def test_a_rule_made_in_its_downtime_stops_its_members_at_once(self):
-        world, manage = tag_world()
-        world.clock.advance(timedelta(hours=2))
-        world.stores.schedules.create(make_schedule(kind=ScheduleKind.DOWNTIME, time_zone="UTC"))
-        ref = world.cloud.add("i-1", tags=STAGING, state=RUNNING)
-        manage.create(spec_by_tags(schedule_ids=("sc_1",)), "ak_1")
-        world.pass_time(timedelta(minutes=2))
-        assert world.cloud.instances[ref].state is STOPPED
-
-    def test_one_launched_by_hand_in_the_downtime_of_a_rule_is_left_up_until_its_next_boundary(self):
-        world, manage = tag_world()
-        world.clock.advance(timedelta(hours=2))
-        world.stores.schedules.create(make_schedule(kind=ScheduleKind.DOWNTIME, time_zone="UTC"))
-        world.cloud.add("i-1", tags=STAGING)
-        rule = manage.create(spec_by_tags(schedule_ids=("sc_1",)), "ak_1")
-        world.pass_time(timedelta(minutes=2))
-        ref = world.cloud.add("i-2", tags=STAGING, state=RUNNING)
-        world.discover.run()
-        world.pass_time(timedelta(minutes=10))
-        assert world.stores.rules.get(rule.id).status.reason is Reason.STARTED_BY_HAND
-        assert (world.cloud.instances[ref].state, world.starts()) == (RUNNING, [])
-
-    def test_a_rule_that_needs_one_without_resources_waits_and_says_for_whom(self):
-        world, manage = tag_world()
-        empty = manage.create(spec_by_tags(), "ak_1")
-        world.work()
-        world.cloud.add("i-9")
-        need = (DependsOn(empty.id, timedelta(0)),)
-        rule = manage.create(spec_by_tags(tags=(), resource_ids=("i-9",), depends_on=need), "ak_1")
-        world.overrides.warm_up(rule.id, minutes=5, by="ak_1", reason=None)
-        world.pass_time(timedelta(minutes=1))
-        status = world.stores.rules.get(rule.id).status
-        assert (status.reason, world.starts()) == (Reason.AWAITING_DEPENDENCY, [])
-        assert empty.id in status.detail
-
-    def test_one_that_cannot_hibernate_joins_and_is_stopped_instead_and_that_is_said(self):
-        world, manage = tag_world()
-        ref = world.cloud.add("i-1", tags=STAGING, state=RUNNING)
-        rule = manage.create(spec_by_tags(when_idle="hibernate"), "ak_1")
-        assert rule.members == ("i-1",)
-        world.overrides.cool_down(rule.id, minutes=5, force=True, propagate=False, by="ak_1", reason=None)
-        world.pass_time(timedelta(minutes=1))
-        assert world.cloud.instances[ref].state is STOPPED
-        assert any("stopped instead of hibernated" in event.words for event in world.history(rule.id))
-
-
-class TestTheProxy:
-    def test_its_proxy_learns_the_addresses_of_who_joins_and_forgets_who_leaves(self):
-        world = World(tags=TAGS)
-        world.work()
-        ref = world.cloud.add("i-2", tags=STAGING, private_ip="10.0.0.2")
-        world.discover.run()
-        assert '"targets":["10.0.0.1","10.0.0.2"]' in world.stores.proxies.rules("lb_1")[0]
-        world.cloud.instances[ref].tags = {}
-        world.discover.run()
-        assert '"targets":["10.0.0.1"]' in world.stores.proxies.rules("lb_1")[0]
-
-    def test_one_that_is_named_and_others_that_join_in_one_change_are_all_there(self):
-        world, manage = tag_world()
-        world.cloud.add("i-2", private_ip="10.0.0.2")
-        world.cloud.add("i-3", tags=STAGING, private_ip="10.0.0.3")
-        manage.replace("ru_1", replace(world.rule.spec, resource_ids=("i-2",), tags=TAGS), "ak_1")
-        assert '"targets":["10.0.0.2","10.0.0.3"]' in world.stores.proxies.rules("lb_1")[0]
-
-    def test_a_change_of_the_rule_keeps_the_addresses_of_its_members(self):
-        world, manage = tag_world()
-        world.cloud.add("i-2", tags=STAGING, private_ip="10.0.0.2")
-        rule = world.rule
-        manage.replace("ru_1", replace(rule.spec, tags=TAGS), "ak_1")
-        world.work()
-        world.cloud.fail_next["tagged"].append(CloudError("UnauthorizedOperation", "No"))
-        manage.replace("ru_1", replace(rule.spec, tags=TAGS, name="new"), "ak_1")
-        assert '"targets":["10.0.0.1","10.0.0.2"]' in world.stores.proxies.rules("lb_1")[0]
-
-
 class TestChanges:
     def test_a_rule_without_its_tags_has_no_members_and_is_not_looked_for_any_more(self):
         world, manage = tag_world()
@@ -478,172 +270,6 @@ class TestChanges:
         rule = manage.create(spec_by_tags(), "ak_1")
         assert [o.ref for o in manage.delete(rule.id, "ak_1", start=True).started] == [ref]
         assert world.stores.rules.owners([ref]) == {}
-
-
-class TestWhatGoesWrong:
-    def elsewhere(self) -> tuple[World, ManageRules, str, str]:
-        """A rule here and one in another account, each with a member."""
-        world, manage = tag_world()
-        world.cloud.add("i-1", tags=STAGING)
-        world.cloud.add("i-2", connector=THEIRS, tags=STAGING)
-        theirs = manage.create(spec_by_tags(connector=THEIRS), "ak_1")
-        ours = manage.create(spec_by_tags(), "ak_1")
-        world.cloud.add("i-3", tags=STAGING)
-        world.cloud.add("i-4", connector=THEIRS, tags=STAGING)
-        return world, manage, theirs.id, ours.id
-
-    def test_an_account_that_lets_us_in_no_more_keeps_no_other_from_its_turn_and_that_is_said_once(self):
-        world, _, theirs, ours = self.elsewhere()
-        refusal = CloudError("AccessDenied", "not authorized to perform sts:AssumeRole")
-        tagged = world.cloud.tagged
-        shut = True
-
-        def look(place: Place, keys: Any) -> Any:
-            if shut and place.connector == THEIRS:
-                raise refusal
-            return tagged(place, keys)
-
-        world.cloud.tagged = look
-        for _ in range(3):
-            assert world.discover.run().unread == 1
-        assert members(world, theirs) == ("i-2",), "unknown is not gone"
-        assert members(world, ours) == ("i-1", "i-3")
-        (words,) = told(world, theirs, EventKind.UNOBSERVABLE)
-        assert "not authorized to perform sts:AssumeRole" in words
-        assert told(world, ours, EventKind.UNOBSERVABLE) == []
-        assert world.stores.rules.get(theirs).membership.unread
-        shut = False
-        world.discover.run()
-        assert members(world, theirs) == ("i-2", "i-4")
-        assert world.stores.rules.get(theirs).membership.unread is None
-
-    def test_a_place_that_throttles_is_left_alone_for_a_while(self):
-        world, _, theirs, ours = self.elsewhere()
-        world.cloud.fail_next["tagged"].append(ThrottledError("RequestLimitExceeded", "Slow down"))
-        assert world.discover.run().unread == 1
-        both = {members(world, theirs), members(world, ours)}
-        assert both in ({("i-2",), ("i-1", "i-3")}, {("i-2", "i-4"), ("i-1",)})
-        world.cloud.calls.clear()
-        world.discover.run()
-        assert world.cloud.calls["tagged"] == 1, "the one that throttled waits"
-        world.clock.advance(timedelta(minutes=10))
-        world.discover.run()
-        assert (members(world, theirs), members(world, ours)) == (("i-2", "i-4"), ("i-1", "i-3"))
-
-    def test_a_failure_that_passes_is_not_said(self):
-        world, _, theirs, ours = self.elsewhere()
-        for _ in range(2):
-            world.cloud.fail_next["tagged"].append(CloudError("InternalError", "An error", retryable=True))
-        assert world.discover.run().unread == 2
-        assert told(world, theirs, EventKind.UNOBSERVABLE) == told(world, ours, EventKind.UNOBSERVABLE) == []
-
-    def test_a_defect_in_one_place_keeps_no_other_from_its_turn_and_is_counted_as_an_error(self):
-        world, _, _theirs, ours = self.elsewhere()
-        tagged = world.cloud.tagged
-
-        def look(place: Place, keys: Any) -> Any:
-            if place.connector == THEIRS:
-                raise KeyError("a defect")
-            return tagged(place, keys)
-
-        world.cloud.tagged = look
-        with pytest.raises(KeyError):
-            world.discover.run()
-        assert members(world, ours) == ("i-1", "i-3")
-
-    def test_a_wake_while_somebody_joins_keeps_nobody_waiting(self):
-        world, manage = tag_world()
-        rule = manage.create(spec_by_tags(), "ak_1")
-        world.cloud.add("i-1", tags=STAGING)
-        move = world.stores.rules.move
-        wakes = [1, 2]
-
-        def overtaken(before: Any, after: Any, compact: Any) -> Any:
-            if wakes:
-                wakes.pop()
-                now = world.clock.advance(timedelta(seconds=1)) or world.clock.now()
-                world.stores.status.wake(rule.id, now, "traffic", now)
-            return move(before, after, compact)
-
-        world.stores.rules.move = overtaken
-        world.discover.run()
-        assert members(world, rule.id) == ("i-1",)
-        assert world.stores.rules.get(rule.id).status.woken_at == world.clock.now()
-
-    def test_a_rule_that_people_change_meanwhile_is_left_to_the_next_look(self):
-        world, manage = tag_world()
-        rule = manage.create(spec_by_tags(), "ak_1")
-        world.cloud.add("i-1", tags=STAGING)
-        move = world.stores.rules.move
-
-        def overtaken(before: Any, after: Any, compact: Any) -> Any:
-            world.stores.rules.move = move
-            world.change(rule.id, tags=(("env", "test"),))
-            return move(before, after, compact)
-
-        world.stores.rules.move = overtaken
-        world.discover.run()
-        assert members(world, rule.id) == ()
-        assert told(world, rule.id) == []
-
-    def test_a_rule_whose_stop_is_under_way_while_somebody_joins_gives_who_joined_its_time(self):
-        world = World(tags=TAGS)
-        world.pass_time(timedelta(seconds=10))
-        world.wake()
-        stop = world.cloud.stop
-        joined: list[Any] = []
-
-        def joining(refs: Any, **how: Any) -> Any:
-            if not joined:
-                joined.append(world.cloud.add("i-2", tags=STAGING, state=RUNNING, private_ip="10.0.0.2"))
-                world.discover.run()
-            return stop(refs, **how)
-
-        world.cloud.stop = joining
-        while not joined:
-            world.pass_time(timedelta(seconds=5))
-        at = world.clock.now()
-        world.pass_time(timedelta(minutes=4))
-        assert world.cloud.instances[joined[0]].state is RUNNING
-        world.pass_time(timedelta(minutes=6))
-        assert world.cloud.instances[joined[0]].state is STOPPED
-        assert max(world.stops()) >= at + IDLE
-
-
-def test_of_two_discoveries_at_once_each_tells_only_what_it_has_stored():
-    world, manage = tag_world()
-    rule = manage.create(spec_by_tags(), "ak_1")
-    world.cloud.add("i-1", tags=STAGING)
-    s = world.stores
-    other = Discover(s.rules, s.memberships, world.computes, s.events, s.back_offs, world.queue, world.clock, world.ids)
-    move = s.rules.move
-
-    def both(before: Any, after: Any, compact: Any) -> Any:
-        s.rules.move = move
-        other.run()
-        return move(before, after, compact)
-
-    s.rules.move = both
-    world.discover.run()
-    assert members(world, rule.id) == ("i-1",)
-    assert told(world, rule.id) == ["i-1 joined: it has the tags env=staging."]
-
-
-def test_a_rule_that_is_gone_when_its_members_are_to_leave_is_passed_over():
-    world, manage = tag_world()
-    rule = manage.create(spec_by_tags(), "ak_1")
-    world.cloud.add("i-1", tags=STAGING)
-    s, move = world.stores, world.stores.rules.move
-
-    def gone(before: Any, after: Any, compact: Any) -> Any:
-        s.rules.move = move
-        s.rules.delete(before)
-        return move(before, after, compact)
-
-    s.rules.move = gone
-    assert world.discover.run().changed == 0
-    with pytest.raises(LostClaimError):
-        move(rule, rule, None)
 
 
 def test_rules_of_one_place_are_found_with_one_call():

@@ -16,13 +16,11 @@ from chalicelib.adapters.aws.sqs import encode
 from chalicelib.domain.errors import CloudError, InvalidInputError
 from chalicelib.domain.resources import Place, ResourceKind
 from chalicelib.domain.rules import RuleState
-from chalicelib.entrypoints.discover import discover
 from chalicelib.entrypoints.ec2_state import PATTERN, ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
 from chalicelib.entrypoints.reconcile import reconcile
 from chalicelib.entrypoints.tick import tick
 from chalicelib.ports import ReconcileRequest
-from tests.builders import make_rule
 from tests.contract.conftest_aws import REGION
 from tests.unit.entrypoints.conftest import CONTEXT, documented
 
@@ -259,21 +257,3 @@ def test_a_wrong_environment_names_every_fault(stage: Stage, monkeypatch: pytest
     bootstrap.settings.cache_clear()
     with pytest.raises(Exception, match="AUTOSTOP_STAGE is not set; AUTOSTOP_QUEUE_URL is not a URL"):
         proxy_logs(lines(summary()), CONTEXT)
-
-
-def test_discover_without_rules_by_tags_only_reads_their_index(stage: Stage) -> None:
-    stage.add_rule("i-0001")
-    stage.calls.clear()
-    assert discover(documented("schedule"), CONTEXT) == {"rules": 0, "places": 0, "unread": 0, "changed": 0}
-    assert [(service, name) for service, name, _ in stage.calls] == [("dynamodb", "Query")]
-    assert stage.calls[0][2]["IndexName"] == "tagged"
-
-
-def test_discover_lets_what_has_the_tags_join(stage: Stage) -> None:
-    instance_id = stage.instance()
-    boto3.client("ec2", region_name=REGION).create_tags(
-        Resources=[instance_id], Tags=[{"Key": "env", "Value": "handlers"}]
-    )
-    stage.stores.rules.create(make_rule("ru_1", resource_ids=(), tags=(("env", "handlers"),)), "{}")
-    assert discover(documented("schedule"), CONTEXT) == {"rules": 1, "places": 1, "unread": 0, "changed": 1}
-    assert stage.stores.rules.get("ru_1").members == (instance_id,)

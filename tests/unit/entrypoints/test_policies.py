@@ -19,7 +19,6 @@ from chalicelib.domain.access import Role
 from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.domain.schedules import ScheduleKind
-from chalicelib.entrypoints.discover import discover
 from chalicelib.entrypoints.ec2_calls import ec2_calls
 from chalicelib.entrypoints.ec2_state import ec2_state
 from chalicelib.entrypoints.proxy_logs import proxy_logs
@@ -132,6 +131,7 @@ def test_reconcile_may_start_and_stop(stage: Stage) -> None:
 
 
 def test_reconcile_may_go_to_another_account(stage: Stage) -> None:
+    forget_clients()
     theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
     stage.add_rule("i-0001", connector=theirs)
     stage.calls.clear()
@@ -162,38 +162,6 @@ def test_reconcile_may_drain_and_stop_what_a_person_cools_down_by_force(stage: S
     reconcile(sqs_event(message("ru_1")), CONTEXT)
     assert stage.state_of(instance_id) == "stopped"
     assert refused(stage, "reconcile") == []
-
-
-def test_discover_may_let_resources_join_and_leave(stage: Stage) -> None:
-    mine = {"env": "discover"}
-    instance_ids = [stage.instance(), stage.instance()]
-    ec2 = boto3.client("ec2", region_name=REGION)
-    ec2.create_tags(Resources=instance_ids, Tags=[{"Key": "env", "Value": "discover"}])
-    rule = make_rule("ru_1", resource_ids=(), tags=tuple(mine.items()))
-    stage.stores.rules.create(rule, "{}")
-    stage.stores.rules.create(make_rule("ru_2", resource_ids=("i-1",), load_balancer_id=None, http=()), None)
-    stage.calls.clear()
-    assert discover(documented("schedule"), CONTEXT)["changed"] == 1
-    assert stage.stores.rules.get("ru_1").members == tuple(sorted(instance_ids))
-    assert [request.rule_ids for request in stage.messages()] == [("ru_1",)]
-    ec2.delete_tags(Resources=instance_ids[:1], Tags=[{"Key": "env"}])
-    ec2.terminate_instances(InstanceIds=instance_ids[1:])
-    stage.calls = [call for call in stage.calls if call[1] not in {"ReceiveMessage", "DeleteTags"}]
-    stage.calls = [call for call in stage.calls if call[1] != "TerminateInstances"]
-    discover(documented("schedule"), CONTEXT)
-    assert stage.stores.rules.get("ru_1").members == ()
-    assert refused(stage, "discover") == []
-
-
-def test_discover_may_go_to_another_account(stage: Stage) -> None:
-    forget_clients()
-    theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
-    rule = make_rule("ru_1", resource_ids=(), tags=(("env", "x"),), connector=theirs, load_balancer_id=None, http=())
-    stage.stores.rules.create(rule, None)
-    stage.calls.clear()
-    discover(documented("schedule"), CONTEXT)
-    assert ("sts", "AssumeRole") in [(service, operation) for service, operation, _ in stage.calls]
-    assert refused(stage, "discover") == []
 
 
 def call_api(stage: Stage) -> Any:
