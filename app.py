@@ -2,8 +2,18 @@
 
 from chalice.app import Chalice
 
-from chalicelib.entrypoints import discover, ec2_calls, ec2_state, logging_setup, proxy_logs, reconcile, tick, tracing
-from chalicelib.entrypoints.api import account, account_settings, balancers, rules, schedules
+from chalicelib.entrypoints import (
+    discover,
+    ec2_calls,
+    ec2_state,
+    logging_setup,
+    proxy_logs,
+    reconcile,
+    savings_rollup,
+    tick,
+    tracing,
+)
+from chalicelib.entrypoints.api import account, account_settings, balancers, rules, savings, schedules
 from chalicelib.entrypoints.api.routing import as_problem
 
 logging_setup.set_up()
@@ -11,7 +21,7 @@ logging_setup.set_up()
 app = Chalice(app_name="autostop")
 app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
-for routes in (account.routes, account_settings.routes, rules.routes, schedules.routes, balancers.routes):
-    app.register_blueprint(routes.blueprint)
-for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs):
+for part in (account, account_settings, rules, schedules, balancers, savings):
+    app.register_blueprint(part.routes.blueprint)
+for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, savings_rollup):
     app.register_blueprint(module.bp)

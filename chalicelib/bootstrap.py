@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from chalicelib.adapters.dynamodb.stores import DynamoStores
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.schedules import Recurrences
-    from chalicelib.ports import Compute, ReconcileRequest
+    from chalicelib.ports import Compute, Prices, ReconcileRequest
     from chalicelib.usecases.discover import Discover
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.manual_change import ManualChange
     from chalicelib.usecases.observe import Observer
+    from chalicelib.usecases.price_book import PriceBook
     from chalicelib.usecases.reconcile import Reconciler
+    from chalicelib.usecases.record_usage import RecordUsage
+    from chalicelib.usecases.roll_up_savings import RollUpSavings
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.state_change import StateChange
     from chalicelib.usecases.tick import Tick
@@ -76,6 +79,13 @@ def _observer() -> Observer:
 
 
 @cache
+def _usage() -> RecordUsage:
+    from chalicelib.usecases.record_usage import RecordUsage
+
+    return RecordUsage(_stores().usage, _recurrences())
+
+
+@cache
 def tick() -> Tick:
     """For the `tick` function."""
     from chalicelib.adapters.aws.system import SystemClock
@@ -103,6 +113,7 @@ def reconciler() -> Reconciler:
         _queue(),
         SystemClock(),
         RandomIds(),
+        _usage(),
     )
 
 
@@ -152,6 +163,32 @@ def ingest() -> Ingest:
 
 
 @cache
+def _prices() -> Prices:
+    from chalicelib.adapters.aws.pricing import AwsPrices, ProcessCache
+    from chalicelib.adapters.aws.system import SystemClock
+
+    return AwsPrices(ProcessCache(SystemClock()))
+
+
+def new_price_book() -> PriceBook:
+    """For one answer, or one day: what AWS did not tell is asked for again in the next."""
+    from chalicelib.usecases.price_book import PriceBook
+
+    return PriceBook(_prices(), _stores().balancers, _stores().proxies)
+
+
+@cache
+def roll_up_savings() -> RollUpSavings:
+    """For the `savings_rollup` function."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.count_days import CountDays
+    from chalicelib.usecases.roll_up_savings import RollUpSavings
+
+    usage = _stores().usage
+    return RollUpSavings(usage, CountDays(usage), new_price_book, SystemClock())
+
+
+@cache
 def manage_api_keys() -> ManageApiKeys:
     """For the API, and for the scripts that make the first key."""
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
@@ -172,6 +209,7 @@ def create_first_admin_key(by: str = "bootstrap") -> str:
 def services() -> Services:
     """For the API handler."""
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.count_days import CountDays
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_account import ManageAccount
@@ -180,6 +218,7 @@ def services() -> Services:
     from chalicelib.usecases.manage_schedules import ManageSchedules
     from chalicelib.usecases.overrides import Overrides
     from chalicelib.usecases.proxy_config import ProxyConfig
+    from chalicelib.usecases.savings import Savings
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.warm_up import WarmUp
 
@@ -196,6 +235,7 @@ def services() -> Services:
             queue,
             clock,
             ids,
+            _usage(),
             discover(),
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
@@ -207,6 +247,7 @@ def services() -> Services:
         Explain(s.rules, _observer(), clock),
         ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),
+        Savings(s.rules, s.usage, CountDays(s.usage), new_price_book, clock),
         s.keys,
         s.events,
         s.activity,

@@ -24,6 +24,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
+        "usage": ["PutItem", "Query"],
         # A rule that gets tags is discovered at once, unless AWS wants to be left alone there.
         "back-offs": ["GetItem"],
         "account": ["GetItem", "UpdateItem"],
@@ -36,6 +37,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["Query"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
+        "usage": ["PutItem", "Query"],
         "account": ["GetItem", "UpdateItem"],
     },
     "discover": {
@@ -52,18 +54,21 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["GetItem", "UpdateItem"],
         "events": ["BatchWriteItem"],
     },
+    "savings_rollup": {"load-balancers": ["GetItem"], "proxies": ["Query"], "usage": ["PutItem", "Query"]},
 }
 
 # Queries of indexes, by table.
 INDEXES: dict[str, dict[str, str]] = {
-    "api_handler": {"events": "by-day"},
+    "api_handler": {"events": "by-day", "usage": "by-day"},
     "tick": {"rules": "due"},
     "discover": {"rules": "tagged"},
+    "savings_rollup": {"usage": "by-day"},
 }
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-TRACED = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "ec2_calls", "proxy_logs"})
+TRACED = frozenset(TABLES)
+PRICED = frozenset({"api_handler", "savings_rollup"})
 
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
@@ -107,6 +112,9 @@ def policy(function: str) -> dict[str, Any]:
     if function in DESCRIBES:
         # EC2's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
+    if function in PRICED:
+        # The price list knows no resources.
+        statements.append(_allow("Prices", ["pricing:GetProducts"], ["*"]))
     if function in ACTS:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.access import ApiKey, Role, hash_secret
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import HttpRoute, Rule, RuleSpec, RuleStatus, TcpRoute
+from chalicelib.domain.rules import HttpRoute, Rule, RuleSpec, RuleStatus, SeenResource, TcpRoute
 from chalicelib.domain.schedules import Schedule, ScheduleKind
 from chalicelib.domain.wall_time import Weekday, WeeklyWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from chalicelib.domain.resources import ResourceState
 
 
 def make_spec(**changes: Any) -> RuleSpec:
@@ -74,3 +80,9 @@ def make_key(id_: str = "ak_1234", secret: str = "s" * 40, role: Role = Role.ADM
 
 def make_event(id_: str, subject: str = "ru_1", at: Any = START, kind: EventKind = EventKind.DECIDED) -> Event:
     return Event(id_, at, kind, subject, "autostop", "words")
+
+
+def seen_as(states: Mapping[str, ResourceState], at: datetime | None) -> RuleStatus:
+    """The status that a look at these resources left behind; it is due ten minutes later."""
+    seen = tuple(SeenResource(id_, state) for id_, state in states.items())
+    return RuleStatus(due_at=at and at + timedelta(minutes=10), seen=seen, observed_at=at)

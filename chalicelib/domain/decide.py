@@ -37,17 +37,20 @@ DRAIN_RENEWAL = timedelta(seconds=30)
 DRAIN_GIVEN_UP = timedelta(minutes=3)
 
 LOOK_STARTING = timedelta(seconds=5)
-LOOK_HEALTH = timedelta(seconds=2)
+LOOK_PENDING = timedelta(seconds=10)
+LOOK_HEALTH = timedelta(seconds=5)
+"""What matters while AWS boots and a guest begins to accept is told, by EventBridge and by the proxy's report."""
+
 LOOK_UNHEALTHY = timedelta(minutes=1)
 """A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
 
-LOOK_DRY_RUN = timedelta(minutes=10)
+LOOK_DRY_RUN = timedelta(minutes=15)
 """What would be down is not woken: only a look tells that it would be up again."""
 
 LOOK_PAUSED = timedelta(minutes=5)
 LOOK_LIMITED = timedelta(minutes=1)
-LOOK_DRAINING = timedelta(seconds=2)
-LOOK_STOPPING = timedelta(seconds=10)
+LOOK_DRAINING = timedelta(seconds=5)
+LOOK_STOPPING = timedelta(seconds=20)
 
 
 def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
@@ -60,6 +63,8 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
         return _Case(rule, facts, now, None).left_alone()
     wanted = wish(rule, facts, now)
     case = _Case(rule, facts, now, wanted)
+    if not facts.existing:
+        return case.without_resources()
     decision = case.bring_up() if wanted.desired is Desired.UP else case.bring_down()
     if rule.spec.dry_run and decision.action.touches_the_world:
         return case.only_said(decision)
@@ -115,15 +120,13 @@ class _Case:
 
     def bring_up(self) -> Decision:
         existing = self.facts.existing
-        if not existing:
-            return self._without_resources()
         stopped = self.facts.within(ResourceState.STOPPED)
         if stopped and self._wanted.may_start:
             return self._start(stopped)
         if self.facts.within(ResourceState.STOPPING) and self._wanted.may_start:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
         if self.facts.within(ResourceState.PENDING):
-            return self._starting(Reason.STARTING, LOOK_STARTING)
+            return self._starting(Reason.STARTING, LOOK_PENDING)
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
         if self.status.drain:
@@ -188,12 +191,10 @@ class _Case:
     def bring_down(self) -> Decision:
         running = self.facts.within(ResourceState.RUNNING)
         pending = self.facts.within(ResourceState.PENDING)
-        if not self.facts.existing:
-            return self._without_resources()
         if running:
             return self._stop(running)
         if pending:
-            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING)
+            return self._say(Action.WAIT, RuleState.STARTING, LOOK_PENDING)
         if self.facts.within(ResourceState.STOPPING):
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STOPPING)
         return self._say(Action.NOTHING, RuleState.DOWN, self._wanted.until - self.now)
@@ -257,7 +258,7 @@ class _Case:
             return RuleState.STOPPING
         return RuleState.DOWN if self.facts.existing or by_tags_alone(self.rule.spec) else RuleState.FAILED
 
-    def _without_resources(self) -> Decision:
+    def without_resources(self) -> Decision:
         if by_tags_alone(self.rule.spec):
             return self._say(Action.NOTHING, RuleState.DOWN, AT_REST, Reason.NO_RESOURCES)
         return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)

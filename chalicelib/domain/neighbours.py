@@ -11,7 +11,7 @@ from chalicelib.domain.rules import RuleState
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from chalicelib.domain.rules import Rule
+    from chalicelib.domain.rules import Rule, RuleStatus
 
 _FAILS_TO_BE_UP = frozenset({Reason.START_FAILED, Reason.HEALTH_FAILED})
 
@@ -31,10 +31,7 @@ class Neighbour:
     @property
     def needs_us(self) -> bool:
         """Of a dependent: whether it is up, or on its way there."""
-        status = self.rule.status
-        return status.state in {RuleState.UP, RuleState.STARTING} or (
-            status.state is RuleState.FAILED and status.reason in _FAILS_TO_BE_UP
-        )
+        return needs_others(self.rule.status)
 
     @property
     def holds_us(self) -> bool:
@@ -52,6 +49,13 @@ class Neighbour:
         if status.state is not RuleState.UP or status.since is None:
             return None
         return status.since if self.delay is None else status.since + self.delay
+
+
+def needs_others(status: RuleStatus) -> bool:
+    """Whether a rule in this status needs what it depends on: it is up, or on its way there."""
+    return status.state in {RuleState.UP, RuleState.STARTING} or (
+        status.state is RuleState.FAILED and status.reason in _FAILS_TO_BE_UP
+    )
 
 
 def names(neighbours: tuple[Neighbour, ...]) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from chalicelib.domain.products import Product
+
 
 class ResourceKind(StrEnum):
     """The kinds of resource that a rule can hold."""
@@ -112,6 +114,7 @@ class ObservedResource:
     `state_reason` is AWS's own code and message of the last transition, as in
     `Client.InternalError: Client error on launch`. `status_ok` is the verdict of the EC2 status checks
     (2/2 ok), None where they were not asked for. `can_hibernate`: it was launched with hibernation enabled.
+    `product` is what AWS charges for while it is up, None where the description does not say.
     """
 
     ref: ResourceRef
@@ -123,6 +126,7 @@ class ObservedResource:
     status_ok: bool | None = None
     launched_at: datetime | None = None
     can_hibernate: bool = False
+    product: Product | None = None
 
     def blocking_protections(self, *, accept_data_loss: bool) -> tuple[Protection, ...]:
         """The protections that forbid a stop, given what the rule's owner accepted."""

@@ -13,6 +13,7 @@ from chalicelib.domain.resources import OWN_ACCOUNT, Connector, Place, ResourceK
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.drains import Drain
     from chalicelib.domain.guards import Guard
 
 
@@ -165,33 +166,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """Phase one of a stop: new connections are diverted since `since`, until `until` unless renewed.
-
-    `version` is the version of the proxy's `states` part that carries it: a member that has applied that version
-    or a later one diverts. A member that has missed the last renewal undoes it at `earlier_until`, by what it has.
-    """
-
-    since: datetime
-    until: datetime
-    version: int
-    earlier_until: datetime | None = None
-    earlier_version: int | None = None
-
-    def renewed(self, version: int, until: datetime) -> Drain:
-        """The same drain, for longer."""
-        return Drain(self.since, until, version, self.until, self.version)
-
-    def holds_on(self, states_version: int, now: datetime) -> bool:
-        """Whether a member with this version of the states diverts now."""
-        if states_version >= self.version:
-            return now < self.until
-        if self.earlier_version is None or self.earlier_until is None:
-            return False
-        return states_version >= self.earlier_version and now < self.earlier_until
-
-
-@dataclass(frozen=True, slots=True)
 class SeenResource:
     """A resource as the last reconcile saw it, kept for the API and the proxy."""
 
@@ -224,6 +198,7 @@ class RuleStatus:
     `up_since` is since when any of its resources has been seen running: an idle window never reaches back behind it.
     `woken_at` is the last traffic wake, `woken_by` its cause in words. `stopped_by_hand_at` is when it was found
     stopped although we had not asked, `started_by_hand_at` when it was found running so. `held_down`: see there.
+    `observed_at` is when the last recorded look was, `seen` what it saw.
     """
 
     state: RuleState = RuleState.DOWN
@@ -245,6 +220,7 @@ class RuleStatus:
     failures: int = 0
     retry_at: datetime | None = None
     seen: tuple[SeenResource, ...] = ()
+    observed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +251,20 @@ class Rule:
     def refs(self) -> tuple[ResourceRef, ...]:
         """All its resources: those that people named, and its members."""
         return (*self.spec.refs, *(self.spec.ref(id_) for id_ in self.members))
+
+    def with_status(self, status: RuleStatus, revision: int | None = None) -> Rule:
+        """The same rule in another status. Spelled out: it is made at every look, where `dataclasses.replace` shows."""
+        return Rule(
+            self.id,
+            self.spec,
+            status,
+            self.version,
+            self.revision if revision is None else revision,
+            self.created_at,
+            self.updated_at,
+            self.dependents,
+            self.membership,
+        )
 
     @property
     def listen(self) -> dict[str, int]:

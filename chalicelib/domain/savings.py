@@ -156,7 +156,7 @@ def rule_savings(usage: RuleUsage, period: Period, *, dry_run: bool = False) -> 
         if interval.dry_run is dry_run:
             records[interval.resource].append(interval)
     scheduled = None if usage.schedule_spans is None else merged(usage.schedule_spans)
-    lines = [_sum((), has_schedules=scheduled is not None)] * len(period.days)
+    lines = [summed((), has_schedules=scheduled is not None)] * len(period.days)
     unknown_cost: list[Unpriced] = []
     for resource in _with_strays(usage.resources, records, period):
         found = _lines(resource, records[resource.ref], period, scheduled)
@@ -170,8 +170,8 @@ def rule_savings(usage: RuleUsage, period: Period, *, dry_run: bool = False) -> 
         if isinstance(shared.hourly, UnknownCost) and any(parts):
             unknown_cost.append(Unpriced(shared.id, shared.hourly.reason))
     days = tuple(DayLine(day.date, line) for day, line in zip(period.days, lines, strict=True))
-    total = _sum(lines, has_schedules=scheduled is not None)
-    return RuleSavings(usage.rule_id, dry_run, scheduled is not None, days, total, tuple(unknown_cost))
+    total = summed(lines, has_schedules=scheduled is not None)
+    return RuleSavings(usage.rule_id, dry_run, scheduled is not None, days, total, tuple(dict.fromkeys(unknown_cost)))
 
 
 def account_savings(reports: Iterable[RuleSavings], *, dry_run: bool = False) -> AccountSavings:
@@ -188,18 +188,19 @@ def account_savings(reports: Iterable[RuleSavings], *, dry_run: bool = False) ->
     for report in chosen:
         for day in report.days:
             by_date[day.day].append(whole(day.line, report))
-    days = {day: _sum(lines, has_schedules=has_schedules) for day, lines in sorted(by_date.items())}
+    days = {day: summed(lines, has_schedules=has_schedules) for day, lines in sorted(by_date.items())}
     return AccountSavings(
         dry_run,
         tuple(DayLine(day, line) for day, line in days.items()),
-        _sum(days.values(), has_schedules=has_schedules),
-        _sum((whole(r.total, r) for r in chosen if not r.unknown_cost), has_schedules=has_schedules),
-        tuple(report.rule_id for report in chosen if report.unknown_cost),
+        summed(days.values(), has_schedules=has_schedules),
+        summed((whole(r.total, r) for r in chosen if not r.unknown_cost), has_schedules=has_schedules),
+        tuple(dict.fromkeys(report.rule_id for report in chosen if report.unknown_cost)),
         tuple(dict.fromkeys(unpriced for report in chosen for unpriced in report.unknown_cost)),
     )
 
 
-def _sum(lines: Iterable[Line], *, has_schedules: bool) -> Line:
+def summed(lines: Iterable[Line], *, has_schedules: bool) -> Line:
+    """Their sum. Without schedules there is no baseline of schedules, also where there are no lines."""
     return sum(lines, Line(baseline_schedules=NOTHING if has_schedules else None))
 
 
@@ -207,15 +208,15 @@ def _with_strays(
     resources: Iterable[CountedResource], records: Mapping[ResourceRef, Sequence[Interval]], period: Period
 ) -> list[CountedResource]:
     """The resources of a rule, and those that only its records name: these left it, and are counted all the same."""
-    found = {resource.ref: resource for resource in resources}
+    found = list(resources)
+    named = {resource.ref for resource in found}
     for ref, intervals in records.items():
-        if ref not in found:
+        if ref not in named:
             since = min(utc(interval.start) for interval in intervals)
             until = max(period.end if interval.end is None else utc(interval.end) for interval in intervals)
-            found[ref] = CountedResource(
-                ref, UnknownCost("It has left the rule, and no price came with it."), since, until
-            )
-    return list(found.values())
+            reason = UnknownCost("It has left the rule, and no price came with it.")
+            found.append(CountedResource(ref, reason, since, until))
+    return found
 
 
 def _lines(

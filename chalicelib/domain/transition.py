@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Action, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
+from chalicelib.domain.drains import Drain
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import Drain, RuleState, SeenResource
+from chalicelib.domain.rules import RuleState, SeenResource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,38 +44,33 @@ def back_off(rule_id: str, failures: int) -> timedelta:
 def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleStatus:
     """The status once `decision` is carried out; its claim is taken away."""
     old, state = rule.status, decision.state
-    changed = state is not old.state
+    up, down = state is RuleState.UP, state is RuleState.DOWN
+    up_since = old.up_since or now if facts.within(ResourceState.RUNNING) else old.up_since
+    # Up against our wish is no success: a stop that was given up keeps its back-off.
+    done = down or (up and decision.desired is Desired.UP)
+    # One call for all: this is made at every look.
     status = replace(
         old,
         state=state,
         reason=decision.reason,
         detail=decision.detail,
-        since=now if changed or old.since is None else old.since,
+        since=now if state is not old.state or old.since is None else old.since,
         due_at=decision.until,
         claim=None,
         override=old.override if old.override and old.override.in_force(now) else None,
-        seen=tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in facts.resources),
-    )
-    status = replace(
-        status,
+        drain=None if down else old.drain,
+        up_since=None if down else up_since,
+        start_requested_at=None if up or down else old.start_requested_at,
+        stop_requested_at=None if up else old.stop_requested_at,
         held_down=decision.held_down,
         stopped_by_hand_at=(old.stopped_by_hand_at or now) if decision.wish is Reason.STOPPED_BY_HAND else None,
         started_by_hand_at=(old.started_by_hand_at or now) if decision.wish is Reason.STARTED_BY_HAND else None,
+        failures=0 if done else old.failures,
+        retry_at=None if done else old.retry_at,
+        seen=tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in facts.resources),
+        observed_at=now,
     )
-    if facts.within(ResourceState.RUNNING):
-        status = replace(status, up_since=old.up_since or now)
-    if state is RuleState.UP:
-        status = _up(status, decision)
-    elif state is RuleState.DOWN:
-        status = replace(status, up_since=None, start_requested_at=None, drain=None, failures=0, retry_at=None)
     return _after(decision, status, facts, rule.id, now)
-
-
-def _up(status: RuleStatus, decision: Decision) -> RuleStatus:
-    status = replace(status, start_requested_at=None, stop_requested_at=None)
-    if decision.desired is Desired.UP:
-        return replace(status, failures=0, retry_at=None)
-    return status  # up against our wish: a stop that was given up keeps its back-off
 
 
 def _after(decision: Decision, status: RuleStatus, facts: Facts, rule_id: str, now: datetime) -> RuleStatus:
@@ -113,6 +109,22 @@ def refused(status: RuleStatus, action: Action, outcomes: Sequence[Outcome], rul
         else replace(status, stop_requested_at=None, drain=None)
     )
     return failed_again(replace(forgotten, state=RuleState.FAILED, reason=reason, detail=words), rule_id, now)
+
+
+def beside(status: RuleStatus, claimed: Rule, newer: Rule, now: datetime) -> RuleStatus:
+    """The status of a step, taken on `claimed`, beside what somebody else wrote meanwhile: theirs stays."""
+    theirs = newer.status
+    # Who joined meanwhile runs unwatched: the idle time counts from the joining.
+    up_since = status.up_since if newer.members == claimed.members else theirs.up_since
+    return replace(
+        status,
+        claim=None,
+        woken_at=theirs.woken_at,
+        woken_by=theirs.woken_by,
+        override=theirs.override,
+        up_since=up_since,
+        due_at=now,
+    )
 
 
 def unobserved(status: RuleStatus, error: CloudError, now: datetime) -> RuleStatus:

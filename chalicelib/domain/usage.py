@@ -46,6 +46,7 @@ class CountedResource:
 
     It is counted from `since` to `until`, its time in the rule, None for all of the period. Its open interval
     is taken for proven up to `seen_at`, the last time that anybody looked, None for the end of the period.
+    A resource that left and came back stands once for each of its times in the rule.
     """
 
     ref: ResourceRef

@@ -1,15 +1,13 @@
 """What the use cases need from the world. Each Protocol has at most seven methods and one contract suite."""
 
+from chalicelib.domain.products import Deployment, Ec2Product, Product, RdsProduct
 from chalicelib.ports.account import AccountStore, ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
     Compute,
-    Deployment,
-    Ec2Product,
     Metrics,
     Prices,
-    RdsProduct,
     ReconcileRequest,
     Series,
     Sessions,
@@ -18,6 +16,7 @@ from chalicelib.ports.cloud import (
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
+from chalicelib.ports.savings import UsageRecords
 
 __all__ = [
     "NOBODY",
@@ -43,6 +42,7 @@ __all__ = [
     "Page",
     "PollState",
     "Prices",
+    "Product",
     "ProxyStore",
     "RdsProduct",
     "ReconcileRequest",
@@ -52,5 +52,6 @@ __all__ = [
     "Series",
     "Sessions",
     "Total",
+    "UsageRecords",
     "WorkQueue",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.costs import HourlyCost
     from chalicelib.domain.guards import GuardMetric, Sample
     from chalicelib.domain.membership import TaggedResource
+    from chalicelib.domain.products import Product
     from chalicelib.domain.resources import ObservedResource, Outcome, Place, ResourceRef
 
 
@@ -102,48 +102,10 @@ class Sessions(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ec2Product:
-    """What is paid by the hour while an instance runs, in the words of DescribeInstances.
-
-    `platform` is its PlatformDetails, `tenancy` its Placement.Tenancy, `spot` whether it came from a Spot request.
-    """
-
-    region: str
-    instance_type: str
-    platform: str = "Linux/UNIX"
-    tenancy: str = "default"
-    spot: bool = False
-
-
-class Deployment(StrEnum):
-    """How many copies of a database run; the price of each is the price of all its copies together."""
-
-    SINGLE_AZ = "single_az"
-    MULTI_AZ = "multi_az"
-    MULTI_AZ_CLUSTER = "multi_az_cluster"
-    """A writer and two readable standbys, which are one DB cluster of engine mysql or postgres."""
-
-
-@dataclass(frozen=True, slots=True)
-class RdsProduct:
-    """What is paid by the hour while a database is available, in the words of DescribeDBInstances.
-
-    `license_model` is its LicenseModel, empty where it has none; `io_optimized` is Aurora's storage `aurora-iopt1`.
-    """
-
-    region: str
-    instance_class: str
-    engine: str
-    license_model: str = ""
-    deployment: Deployment = Deployment.SINGLE_AZ
-    io_optimized: bool = False
-
-
 class Prices(Protocol):
     """What AWS asks for an hour of a running resource: on demand, in USD, without any discount of the account."""
 
-    def hourly(self, product: Ec2Product | RdsProduct) -> HourlyCost:
+    def hourly(self, product: Product) -> HourlyCost:
         """The price, or in words why there is none to be known; both can be up to 24 hours old.
 
         Raises CloudError, ThrottledError; what was raised is not remembered.

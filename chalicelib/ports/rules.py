@@ -137,7 +137,8 @@ class RuleStatusStore(Protocol):
     def record(self, rule: Rule, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
         """Store `status`, without claim, if the rule is still at `rule.revision`. Raises as `claim`.
 
-        Moves the revision only if something other than `due_at` and `seen` changed. `needs`: see `claim`.
+        Moves the revision only if something other than `due_at`, `seen` and `observed_at` changed. `needs`: see
+        `claim`.
         """
         ...
 

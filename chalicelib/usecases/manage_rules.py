@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         WorkQueue,
     )
     from chalicelib.usecases.discover import Discover
+    from chalicelib.usecases.record_usage import RecordUsage
 
 PORT_TRIES = 20
 
@@ -77,6 +78,7 @@ class ManageRules:
     queue: WorkQueue
     clock: Clock
     ids: Ids
+    usage: RecordUsage
     discover: Discover
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
@@ -140,6 +142,7 @@ class ManageRules:
             observed = compute.describe(rule.refs)
             stopped = [ref for ref, seen in observed.items() if seen.state is ResourceState.STOPPED]
         self.rules.delete(rule)
+        self.usage.close(rule, self.clock.now())
         started = tuple(compute.start(stopped)) if stopped else ()
         words = f"Rule {rule.spec.name} was deleted."
         if started:

@@ -89,13 +89,15 @@ class Observer:
             neighbours,
             account=self.account.settings(),
         )
-        return replace(seen, guards=self._guards(rules, seen, now))
+        guards = self._guards(rules, seen, now)
+        return replace(seen, guards=guards) if guards else seen
 
     def facts(self, rule: Rule, seen: Surroundings, now: datetime) -> Facts:
         """Put the facts of one rule together; costs one query for its activity, read after the proof in `seen`."""
         known = self.activity.facts(rule.id)
         sources = seen.of(rule)
-        own = tuple(seen.resources[ref] for ref in rule.refs if ref in seen.resources)
+        found = (seen.resources.get(ref) for ref in rule.refs)
+        own = tuple(resource for resource in found if resource is not None)
         healthy, health_source = _health(rule, known, own, sources)
         schedules = tuple(seen.schedules[id_] for id_ in rule.spec.schedule_ids if id_ in seen.schedules)
         around = seen.neighbours
@@ -106,7 +108,7 @@ class Observer:
             healthy,
             health_source,
             schedules,
-            recurring(schedules, now, self.recurrences),
+            recurring(schedules, now, self.recurrences) if schedules else {},
             tuple(Neighbour(around[id_]) for id_ in rule.dependents if id_ in around),
             tuple(Neighbour(around[n.rule_id], n.delay) for n in rule.spec.depends_on if n.rule_id in around),
             max((last.at for last in known.last if last.source == HEARTBEAT), default=None),

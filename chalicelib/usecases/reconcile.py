@@ -16,10 +16,10 @@ from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.history import Step, events_of
-from chalicelib.domain.neighbours import Neighbour
+from chalicelib.domain.neighbours import needs_others
 from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
-from chalicelib.domain.transition import drained, refused, settle, unobserved
+from chalicelib.domain.transition import beside, drained, refused, settle, unobserved
 from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.decisions import Decision
     from chalicelib.domain.facts import Facts
+    from chalicelib.domain.neighbours import Neighbour
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.rules import Rule, RuleStatus
     from chalicelib.ports import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         WorkQueue,
     )
     from chalicelib.usecases.observe import Observer, Surroundings
+    from chalicelib.usecases.record_usage import RecordUsage
 
 LEASE = timedelta(seconds=60)
 """As long as the reconcile function may run: a holder that is still alive has it."""
@@ -72,6 +74,7 @@ class Reconciler:
     queue: WorkQueue
     clock: Clock
     ids: Ids
+    usage: RecordUsage
 
     def run(self, request: ReconcileRequest) -> None:
         """Reconcile the rules of one message.
@@ -160,9 +163,11 @@ class Reconciler:
         status = settle(rule, decision, facts, now)
         if not decision.action.touches_the_world:
             # As it will be recorded: what may not be started from now on is told with the decision.
-            publish_state(self.proxies, replace(rule, status=status), now, status.drain.until if status.drain else None)
+            told = rule.with_status(status)
+            publish_state(self.proxies, told, now, status.drain.until if status.drain else None)
             after = self.status.record(rule, status, _makes_needed(rule, status, facts))
             self._tell(Step(rule, after, decision, facts))
+            self.usage.look(rule, facts, decision, now)
             return after
         return self._act(rule, decision, facts, status)
 
@@ -178,7 +183,7 @@ class Reconciler:
         claimed = self.status.claim(rule, claim, replace(status, claim=claim), needs)
         outcomes: Sequence[Outcome] = ()
         slowed: datetime | None = None
-        told = replace(rule, status=status)
+        told = rule.with_status(status)
         if decision.action is Action.DRAIN:
             until = now + DRAIN
             version = publish_state(self.proxies, told, now, until)
@@ -205,6 +210,7 @@ class Reconciler:
             after = self._give_way(claimed, status)
         if slowed is None:
             self._tell(Step(rule, after, decision, facts, outcomes))
+            self.usage.look(rule, facts, decision, claimed.status.observed_at or now)
         return after
 
     def _give_way(self, claimed: Rule, status: RuleStatus) -> Rule:
@@ -215,18 +221,8 @@ class Reconciler:
                 return newer
             if newer.status.claim.attempt_id != claimed.status.claim.attempt_id:
                 return newer
-            merged = replace(
-                status,
-                claim=None,
-                woken_at=newer.status.woken_at,
-                woken_by=newer.status.woken_by,
-                override=newer.status.override,
-                # Who joined meanwhile runs unwatched: its idle time counts from its joining.
-                up_since=status.up_since if newer.members == claimed.members else newer.status.up_since,
-                due_at=self.clock.now(),
-            )
             try:
-                return self.status.record(newer, merged)
+                return self.status.record(newer, beside(status, claimed, newer, self.clock.now()))
             except LostClaimError:
                 continue
         return claimed
@@ -260,15 +256,16 @@ class Reconciler:
 
     def _tell(self, step: Step) -> None:
         decision, after = step.decision, step.after
-        fields = {
-            "rule": after.id,
-            "action": decision.action.value,
-            "desired": decision.desired.value,
-            "reason": decision.reason.value,
-            "state": after.status.state.value,
-            "until": decision.until.isoformat(),
-        }
-        log.info("decided", extra=fields)
+        if log.isEnabledFor(logging.INFO):
+            fields = {
+                "rule": after.id,
+                "action": decision.action.value,
+                "desired": decision.desired.value,
+                "reason": decision.reason.value,
+                "state": after.status.state.value,
+                "until": decision.until.isoformat(),
+            }
+            log.info("decided", extra=fields)
         if after.status.state is not step.before.status.state:
             self._look_at(step.facts.dependents + step.facts.dependencies)
         events = events_of(step, iter(lambda: self.ids.new("ev"), None), self.clock.now())
@@ -291,5 +288,5 @@ class Reconciler:
 def _makes_needed(rule: Rule, status: RuleStatus, facts: Facts) -> Mapping[str, int]:
     """The rules that this step stands on, if it makes them needed: they must still be as they were seen."""
     starts = status.start_requested_at is not None and status.start_requested_at != rule.status.start_requested_at
-    begins = Neighbour(replace(rule, status=status)).needs_us and not Neighbour(rule).needs_us
+    begins = needs_others(status) and not needs_others(rule.status)
     return {need.rule.id: need.rule.revision for need in facts.dependencies} if starts or begins else NOBODY

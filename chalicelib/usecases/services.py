@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.manage_schedules import ManageSchedules
     from chalicelib.usecases.overrides import Overrides
     from chalicelib.usecases.proxy_config import ProxyConfig
+    from chalicelib.usecases.savings import Savings
     from chalicelib.usecases.warm_up import WarmUp
 
 
@@ -33,6 +34,7 @@ class Services:
     explain: Explain
     proxy_config: ProxyConfig
     warm_up: WarmUp
+    savings: Savings
     keys: ApiKeyRepository
     events: EventLog
     activity: ActivityStore

@@ -24,11 +24,12 @@ from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.decisions import Reason
-from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import Rule, RuleSpec, RuleStatus
+from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.domain.rules import Rule, RuleSpec, RuleStatus, SeenResource
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.record_usage import RecordUsage
 from chalicelib.usecases.tick import Tick
 from scripts.benches.report import report
 
@@ -102,6 +103,7 @@ def count(rules: int, due: int) -> Calls:
             queue,
             clock,
             ids,
+            RecordUsage(stores.usage, DateutilRecurrences()),
         )
         calls.counting = True
         found = Tick(stores.status, queue, clock).run()
@@ -141,12 +143,12 @@ def _account(calls: Calls) -> Iterator[tuple[DynamoStores, SqsQueue, str]]:
 
 def _fill(stores: DynamoStores, rules: int, due: int) -> None:
     del stores  # its models are what the tables are made of
-    now = datetime.now(UTC)
     ec2: Any = boto3.client("ec2", region_name=REGION)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     made = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=due, MaxCount=due)["Instances"]
     ids = [instance["InstanceId"] for instance in made]
     ec2.stop_instances(InstanceIds=ids)
+    now = datetime.now(UTC)  # the look before was after all that
     with RuleItem.batch_write() as batch:
         for n in range(rules):
             at = now - timedelta(seconds=5) if n < due else now + timedelta(hours=1)
@@ -158,8 +160,10 @@ def _fill(stores: DynamoStores, rules: int, due: int) -> None:
                 (ids[n] if n < due else f"i-{n:08x}",),
             )
             # As the look before left it: what changes is paid for once, and not what a tick costs.
-            status = RuleStatus(reason=Reason.IDLE, since=now, due_at=at)
-            batch.save(to_item(Rule(f"ru_{n:06d}", spec, status, 1, 1, now, now)))
+            seen = tuple(SeenResource(id_, ResourceState.STOPPED) for id_ in spec.resource_ids)
+            status = RuleStatus(reason=Reason.IDLE, since=now, due_at=at, seen=seen, observed_at=now)
+            made_at = now - timedelta(days=1)
+            batch.save(to_item(Rule(f"ru_{n:06d}", spec, status, 1, 1, made_at, made_at)))
 
 
 def _messages(url: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import timedelta
 
 from scripts.simulation.run import simulate
 
@@ -17,11 +16,9 @@ def main() -> int:
     parser.add_argument("--rules", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--resync", type=float, default=1440, help="minutes until a quiet rule is looked at again")
     parser.add_argument("--chaos", action="store_true", help="the queue loses, repeats and reorders messages")
     asked = parser.parse_args()
-    resync = timedelta(minutes=asked.resync)
-    outcome = simulate(asked.rules, asked.days, asked.seed, resync=resync, chaos=asked.chaos)
+    outcome = simulate(asked.rules, asked.days, asked.seed, chaos=asked.chaos)
     for found in outcome.violations[:SHOWN]:
         print(f"VIOLATION seed {asked.seed}, rule {found.rule_id}, {found.at.isoformat()}: {found.what}")
         for line in found.history:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from chalicelib.adapters.memory.cloud import FakeCloud
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from chalicelib.adapters.memory.clock import VirtualClock
     from chalicelib.adapters.memory.cloud import FakeInstance
@@ -42,7 +42,7 @@ class ChancyCloud(FakeCloud):
         self.calm = False
         self.checks: Checks | None = None
         self.changed: Callable[[ResourceRef, ResourceState], None] = _nobody_listens
-        self.ran = timedelta(0)
+        self.ran: dict[ResourceRef, timedelta] = defaultdict(timedelta)
         self.counts: Counter[str] = Counter()
 
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
@@ -59,11 +59,13 @@ class ChancyCloud(FakeCloud):
                 self.instances[ref].refuse_stop.extend([NOT_NOW] * self._chance.choice((1, 1, 3)))
         return self._counted(refs, super().stop(refs, hibernate=hibernate), "stops")
 
-    def hours_run(self) -> float:
-        """Instance hours from the beginning until now, of all instances."""
-        now = self._clock.now()
-        going = (now - i.running_since for i in self.instances.values() if i.running_since is not None)
-        return sum(going, self.ran) / timedelta(hours=1)
+    def hours_run(self, refs: Iterable[ResourceRef]) -> float:
+        """Hours from the beginning until now in which these instances ran, all together."""
+        now, total = self._clock.now(), timedelta(0)
+        for ref in refs:
+            since = self.instances[ref].running_since
+            total += self.ran[ref] + (timedelta(0) if since is None else now - since)
+        return total / timedelta(hours=1)
 
     def _checked(self, refs: Sequence[ResourceRef], what: str) -> None:
         for rule_id in sorted({self._owners[ref] for ref in refs}):
@@ -94,6 +96,6 @@ class ChancyCloud(FakeCloud):
 
     def _to(self, instance: FakeInstance, state: ResourceState, reason: str | None = None) -> None:
         if instance.running_since is not None:
-            self.ran += self._clock.now() - instance.running_since
+            self.ran[instance.ref] += self._clock.now() - instance.running_since
         super()._to(instance, state, reason)
         self.changed(instance.ref, state)

@@ -9,20 +9,26 @@ from typing import TYPE_CHECKING
 from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
+from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
-from chalicelib.adapters.memory.stores import MemoryEvents
+from chalicelib.adapters.memory.stores import MemoryBalancers, MemoryEvents
+from chalicelib.adapters.memory.usage import MemoryUsage
 from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
+from chalicelib.usecases.count_days import CountDays
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
+from chalicelib.usecases.price_book import PriceBook
 from chalicelib.usecases.proxy_config import ProxyConfig
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.record_usage import RecordUsage
+from chalicelib.usecases.savings import Savings
 from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WarmUp
@@ -93,13 +99,27 @@ class World:
         queue = self.queue = MemoryQueue(clock, chance if chaos else None)
         computes = {ResourceKind.EC2: self.cloud}
         guards = GuardReader(FakeMetrics(clock), FakeSessions())
+        recurrences = DateutilRecurrences()
         account = MemoryAccount()
-        observer = Observer(
-            self.activity, self.proxies, computes, rules, self.schedules, DateutilRecurrences(), guards, account
-        )
+        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards, account)
+        self.usage = MemoryUsage(clock)
         self.worker = CountingReconciler(
-            rules, rules, observer, self.proxies, computes, self.events, MemoryBackOffs(), account, queue, clock, ids
+            rules,
+            rules,
+            observer,
+            self.proxies,
+            computes,
+            self.events,
+            MemoryBackOffs(),
+            account,
+            queue,
+            clock,
+            ids,
+            RecordUsage(self.usage, recurrences),
         )
+        balancers = MemoryBalancers(self.proxies, clock)
+        book = PriceBook(MemoryPrices(), balancers, self.proxies)
+        self.savings = Savings(rules, self.usage, CountDays(self.usage), lambda: book, clock)
         self.tick = Tick(rules, queue, clock)
         self.warm_up = WarmUp(rules, rules, self.events, queue, clock, ids)
         self.overrides = Overrides(rules, rules, self.activity, self.proxies, self.events, queue, clock, ids)

@@ -15,6 +15,7 @@ from moto.ec2.models import ec2_backends
 from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.domain.errors import CloudError, ThrottledError
+from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import Place, Protection, ResourceKind, ResourceRef, ResourceState
 from tests.contract.conftest_aws import ACCOUNT, REGION, make_ec2_compute
 
@@ -228,6 +229,11 @@ class TestDescribe:
         cloud.compute.stop([ref])
         cloud.settle()
         assert cloud.compute.describe([ref])[ref].launched_at == launched
+
+    def test_what_aws_charges_for_is_told_in_every_state(self, cloud):
+        running, stopped = cloud.add(RUNNING), cloud.add(STOPPED)
+        found = cloud.compute.describe([running, stopped])
+        assert {seen.product for seen in found.values()} == {Ec2Product(REGION, "t3.micro")}
 
     def test_status_checks_are_filled_only_where_asked_for_and_only_of_what_runs(self, cloud):
         running, stopped = cloud.add(RUNNING), cloud.add(STOPPED)

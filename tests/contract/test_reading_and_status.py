@@ -256,10 +256,11 @@ class TestStatusAtOnce:
     def test_what_was_seen_is_stored_without_moving_the_revision(self, stores):
         rule = stores.rules.create(make_rule(), "{}")
         seen = (SeenResource("i-00000001", ResourceState.STOPPED, "10.0.0.1"),)
-        after = stores.status.record(rule, replace(rule.status, seen=seen, due_at=START + MINUTE))
+        looked = replace(rule.status, seen=seen, observed_at=START, due_at=START + MINUTE)
+        after = stores.status.record(rule, looked)
         assert after.revision == rule.revision
         assert stores.rules.get("ru_1") == after
-        assert (after.status.seen, after.status.due_at) == (seen, START + MINUTE)
+        assert after.status == looked
 
     def test_a_rule_that_waits_for_nothing_is_never_due_until_something_makes_it_so(self, stores):
         rule = stores.rules.create(make_rule(), "{}")

@@ -39,6 +39,7 @@ def tag_world(**changes: Any) -> tuple[World, ManageRules]:
         world.queue,
         world.clock,
         world.ids,
+        world.usage,
         world.discover,
     )
     return world, manage

@@ -46,6 +46,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
         "Ec2Calls": "chalicelib.entrypoints.ec2_calls.ec2_calls",
         "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
+        "SavingsRollup": "chalicelib.entrypoints.savings_rollup.savings_rollup",
     }
     for name, properties in functions.items():
         key = "api_handler" if name == "APIHandler" else properties["Handler"].rsplit(".", 1)[1]
@@ -75,6 +76,7 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "Ec2State": (512, 30),
         "Ec2Calls": (512, 30),
         "ProxyLogs": (1024, 60),
+        "SavingsRollup": (1024, 600),
     }
     only = {"AUTOSTOP_SHORTEST_IDLE_MINUTES": "APIHandler", "AUTOSTOP_HEARTBEAT_SECONDS": "ProxyLogs"}
     for name, properties in functions.items():

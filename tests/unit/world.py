@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
+from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryStores
 from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.errors import InvalidInputError
+from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import RuleState
+from chalicelib.usecases.count_days import CountDays
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.discover import Discover
 from chalicelib.usecases.explain import Explain
@@ -24,8 +28,12 @@ from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.ingest_activity import Ingest, LogLine
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
+from chalicelib.usecases.price_book import PriceBook
 from chalicelib.usecases.proxy_config import ProxyConfig, ProxyReport, RuleHealth
 from chalicelib.usecases.reconcile import Reconciler
+from chalicelib.usecases.record_usage import RecordUsage
+from chalicelib.usecases.roll_up_savings import RollUpSavings
+from chalicelib.usecases.savings import Savings
 from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WakeCause, WarmUp
@@ -70,6 +78,7 @@ class World:
             GuardReader(self.metrics, self.sessions),
             s.account,
         )
+        self.usage = RecordUsage(s.usage, self.recurrences)
         self.worker = Reconciler(
             s.rules,
             s.status,
@@ -82,6 +91,7 @@ class World:
             self.queue,
             self.clock,
             self.ids,
+            self.usage,
         )
         self.tick = Tick(s.status, self.queue, self.clock)
         self.discover = Discover(
@@ -95,6 +105,11 @@ class World:
         self.cloud.on_change = self._changed
         self._chaos = chaos
         self.explain = Explain(s.rules, self.observer, self.clock)
+        self.prices = MemoryPrices()
+        self.prices.costs[Ec2Product("us-east-1", "t3.micro")] = Decimal("0.0104")
+        counted = CountDays(s.usage)
+        self.savings = Savings(s.rules, s.usage, counted, self.new_book, self.clock)
+        self.roll_up = RollUpSavings(s.usage, counted, self.new_book, self.clock)
         s.balancers.create(make_balancer())
         self.ref: ResourceRef = self.cloud.add("i-00000001")
         self.cloud.add("i-proxy", state=ResourceState.RUNNING)
@@ -109,6 +124,9 @@ class World:
         """EventBridge tells, a second later; on a bad day it does not."""
         if self._chaos is None or self._chaos.random() < 0.7:
             self.clock.at(self.clock.now() + timedelta(seconds=1), lambda: self.state_change.run((ref,)))
+
+    def new_book(self) -> PriceBook:
+        return PriceBook(self.prices, self.stores.balancers, self.stores.proxies)
 
     def add_rule(self, id_: str, instance_id: str, **spec: Any) -> ResourceRef:
         """One more rule, without a load balancer, and its instance."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import ObservedResource, Protection, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
@@ -45,6 +46,20 @@ def observed(place: Place, instance: InstanceTypeDef) -> ObservedResource:
         tuple(_protections(instance, tags)),
         launched_at=instance.get("LaunchTime"),
         can_hibernate=bool(instance.get("HibernationOptions", {}).get("Configured")),
+        product=_product(place.region, instance),
+    )
+
+
+def _product(region: str, instance: InstanceTypeDef) -> Ec2Product | None:
+    if "InstanceType" not in instance:
+        return None
+    return Ec2Product(
+        region,
+        instance["InstanceType"],
+        # What AWS leaves out it means: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html
+        instance.get("PlatformDetails") or "Linux/UNIX",
+        instance.get("Placement", {}).get("Tenancy") or "default",
+        is_spot(instance),
     )
 
 

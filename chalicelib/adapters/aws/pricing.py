@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from chalicelib.adapters.aws.pricing_mapping import Query
     from chalicelib.domain.costs import HourlyCost
-    from chalicelib.ports import Clock, Ec2Product, RdsProduct
+    from chalicelib.domain.products import Product
+    from chalicelib.ports import Clock
 
 REGION = "us-east-1"
 """Where it is asked about every Region: it is also in eu-central-1 and ap-south-1, and nowhere else.
@@ -66,7 +67,7 @@ class AwsPrices:
     def __init__(self, cache: PriceCache) -> None:
         self._cache = cache
 
-    def hourly(self, product: Ec2Product | RdsProduct) -> HourlyCost:
+    def hourly(self, product: Product) -> HourlyCost:
         query = query_for(product)
         if isinstance(query, UnknownCost):
             return query

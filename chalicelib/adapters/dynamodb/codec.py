@@ -10,15 +10,17 @@ import json
 import types
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from chalicelib.domain import (
     access,
     account,
     activity,
     decisions,
+    drains,
     events,
     guards,
     load_balancers,
@@ -29,6 +31,9 @@ from chalicelib.domain import (
     wall_time,
 )
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 T = TypeVar("T")
 
 _MODULES = (
@@ -36,6 +41,7 @@ _MODULES = (
     account,
     activity,
     decisions,
+    drains,
     events,
     guards,
     load_balancers,
@@ -46,12 +52,17 @@ _MODULES = (
     wall_time,
 )
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}
-_NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta}
+_NAMES |= {"date": date, "datetime": datetime, "timedelta": timedelta, "Decimal": Decimal}
 """What type hints under TYPE_CHECKING may name."""
 
 
+def know(*modules: ModuleType) -> None:
+    """Said by an adapter that stores dataclasses of these too: who does not store them need not import them."""
+    _NAMES.update({name: value for module in modules for name, value in vars(module).items()})
+
+
 def dump(value: object) -> str:
-    """A dataclass as JSON text; datetimes in ISO 8601, timedeltas in seconds, enums by value."""
+    """A dataclass as JSON text; datetimes in ISO 8601, timedeltas in seconds, decimals as text, enums by value."""
     return json.dumps(_plain(value), separators=(",", ":"))
 
 
@@ -72,6 +83,8 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
+    if isinstance(value, Decimal):
+        return str(value)
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     return value
@@ -101,6 +114,8 @@ def _build(kind: Any, data: Any) -> Any:  # noqa: ANN401  (it is driven by type 
         return datetime.fromisoformat(data)
     if kind is date:
         return date.fromisoformat(data)
+    if kind is Decimal:
+        return Decimal(data)
     if kind is timedelta:
         return timedelta(seconds=data)
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -200,6 +200,34 @@ class BackOffItem(Model):
     expires = TTLAttribute()
 
 
+class UsageIndex(GlobalSecondaryIndex["UsageItem"]):  # type: ignore[no-untyped-call]
+    """Every rule's record of a day: what the account's total is made from."""
+
+    class Meta:
+        index_name = "by-day"
+        projection = AllProjection()
+
+    day = UnicodeAttribute(hash_key=True)
+    rule_id = UnicodeAttribute(range_key=True)
+
+
+class UsageItem(Model):
+    """`2026-01-05` or, of what would have been, `2026-01-05#dry-run`: a rule's record of a day.
+
+    The account's totals of days are the items of `account`, whose days begin with `total#`.
+    """
+
+    class Meta(_Meta):
+        table_name = "usage"
+
+    rule_id = UnicodeAttribute(hash_key=True)
+    day = UnicodeAttribute(range_key=True)
+    body = UnicodeAttribute()
+    version = NumberAttribute()
+    expires = TTLAttribute()
+    by_day = UsageIndex()
+
+
 class AccountItem(Model):
     """The account's settings, and how many stops have begun in the newest minute that had any."""
 
@@ -224,6 +252,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     EventItem,
     KeyItem,
     BackOffItem,
+    UsageItem,
     AccountItem,
 )
 SHORT_NAMES = {model: model.Meta.table_name for model in ALL_MODELS}

@@ -60,7 +60,7 @@ class DynamoRuleStatus:
 
     def record(self, rule: Rule, status: RuleStatus, needs: Mapping[str, int] = NOBODY) -> Rule:
         new = replace(status, claim=None, woken_at=rule.status.woken_at, woken_by=rule.status.woken_by)
-        same = replace(rule.status, due_at=None, seen=()) == replace(new, due_at=None, seen=())
+        same = _decisive(rule.status) == _decisive(new)
         return self._write(rule, new, 0 if same else 1, needs)
 
     def wake(self, rule_id: str, at: datetime, cause: str, not_after: datetime) -> Rule:
@@ -148,3 +148,8 @@ class DynamoRuleStatus:
             return from_item(RuleItem.get(rule_id, consistent_read=True))
         except RuleItem.DoesNotExist:
             raise NotFoundError("rule", rule_id) from None
+
+
+def _decisive(status: RuleStatus) -> RuleStatus:
+    """Without what no decision stands on."""
+    return replace(status, due_at=None, seen=(), observed_at=None)

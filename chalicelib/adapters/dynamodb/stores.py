@@ -19,6 +19,7 @@ from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamodb.usage import DynamoUsage
     from chalicelib.ports import Clock
 
 
@@ -37,6 +38,14 @@ class DynamoStores:
     events: DynamoEvents
     back_offs: DynamoBackOffs
     account: DynamoAccount
+    clock: Clock
+
+    @property
+    def usage(self) -> DynamoUsage:
+        """Imported when it is asked for: savings are no business of the functions that wake a rule."""
+        from chalicelib.adapters.dynamodb.usage import DynamoUsage  # noqa: PLC0415
+
+        return DynamoUsage(self.clock)
 
 
 def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | None = None) -> DynamoStores:
@@ -54,4 +63,5 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoEvents(clock),
         DynamoBackOffs(),
         DynamoAccount(),
+        clock,
     )

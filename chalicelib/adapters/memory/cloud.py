@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.membership import TaggedResource
+from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import (
     OWN_ACCOUNT,
     Connector,
@@ -55,6 +56,7 @@ class FakeInstance:
 
     ref: ResourceRef
     state: ResourceState = ResourceState.STOPPED
+    instance_type: str = "t3.micro"
     private_ip: str = "10.0.0.1"
     boot: timedelta = timedelta(seconds=20)
     halt: timedelta = timedelta(seconds=30)
@@ -197,6 +199,7 @@ class FakeCloud:
             ok,
             instance.launched_at,
             instance.can_hibernate,
+            Ec2Product(ref.region, instance.instance_type),
         )
 
     def _start(self, ref: ResourceRef) -> Outcome:

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from chalicelib.ports import Clock, Idempotency, Page
 
 _due_at = itemgetter(0)
-_decisive = attrgetter(*(f.name for f in fields(RuleStatus) if f.name not in {"due_at", "seen", "claim"}))
+_NOT_DECISIVE = frozenset({"due_at", "seen", "observed_at", "claim"})
+_decisive = attrgetter(*(f.name for f in fields(RuleStatus) if f.name not in _NOT_DECISIVE))
 
 
 class MemoryRules:
@@ -193,18 +194,7 @@ class MemoryRules:
     # Below both
 
     def _write(self, stored: Rule, status: RuleStatus, step: int = 1) -> Rule:
-        # Spelled out: `dataclasses.replace` would cost more than all else that a write does here.
-        new = Rule(
-            stored.id,
-            stored.spec,
-            status,
-            stored.version,
-            stored.revision + step,
-            stored.created_at,
-            stored.updated_at,
-            stored.dependents,
-            stored.membership,
-        )
+        new = stored.with_status(status, stored.revision + step)
         self._put(new)
         return new
 

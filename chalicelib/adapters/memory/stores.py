@@ -14,6 +14,7 @@ from chalicelib.adapters.memory.paging import page
 from chalicelib.adapters.memory.proxies import MemoryProxyStore
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
+from chalicelib.adapters.memory.usage import MemoryUsage
 from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
 from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
 
@@ -179,4 +180,5 @@ class MemoryStores:
         self.keys = MemoryKeys()
         self.events = MemoryEvents(clock)
         self.back_offs = MemoryBackOffs()
+        self.usage = MemoryUsage(clock)
         self.account = MemoryAccount()

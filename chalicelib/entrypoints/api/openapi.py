@@ -61,6 +61,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", route.path)
+        ]
+        + [
+            {"name": name, "in": "query", "required": False, "schema": {"type": "string", "format": "date-time"}}
+            for name in route.query
         ],
         "responses": {
             str(route.status): {"description": "Done"},

@@ -42,6 +42,7 @@ class Route:
     summary: str
     body: type[BaseModel] | None
     status: int
+    query: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,12 @@ class Routes:
         *,
         body: type[BaseModel] | None = None,
         status: int = 200,
+        query: tuple[str, ...] = (),
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route; the view gets a Call and the path's parameters, and answers a Response or what is JSON."""
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:
-            self.table.append(Route(path, method, role, summary, body, status))
+            self.table.append(Route(path, method, role, summary, body, status, query))
 
             def guarded(**parameters: str) -> Response:
                 return _guard(self.blueprint.current_request, view, role, body, status, parameters)

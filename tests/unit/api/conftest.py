@@ -59,6 +59,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.queue,
         world.clock,
         world.ids,
+        world.usage,
         world.discover,
     )
     schedules = ManageSchedules(
@@ -77,6 +78,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.explain,
         world.config,
         world.warm_up,
+        world.savings,
         s.keys,
         s.events,
         s.activity,

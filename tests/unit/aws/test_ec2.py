@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.adapters.aws.clients import client, forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
 from chalicelib.domain.errors import CloudError, ThrottledError
+from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import Protection, ResourceKind, ResourceRef, ResourceState
 from tests.contract.conftest_aws import make_ec2_compute
 from tests.unit.aws.conftest import Wire, refusal
@@ -80,6 +81,21 @@ def test_what_a_person_reads(wire: Wire) -> None:
     assert found[ref("i-1")].state_reason == "Client.InternalError: Client error on launch"
     assert (found[ref("i-1")].name, found[ref("i-1")].private_ip) == ("web", "10.0.0.7")
     assert found[ref("i-2")].state_reason == "User initiated"
+
+
+def test_what_aws_charges_for_while_it_runs(wire: Wire) -> None:
+    odd = instance(
+        "i-2",
+        PlatformDetails="Windows",
+        Placement={"Tenancy": "dedicated"},
+        InstanceLifecycle="spot",
+        SpotInstanceRequestId="sir-1",
+    )
+    wire.on["DescribeSpotInstanceRequests"] = lambda _: {"SpotInstanceRequests": []}
+    found = serve(wire, [instance("i-1"), odd]).describe([ref("i-1"), ref("i-2"), ref("i-3")])
+    assert found[ref("i-1")].product == Ec2Product("us-east-1", "t3.micro", "Linux/UNIX", "default", spot=False)
+    assert found[ref("i-2")].product == Ec2Product("us-east-1", "t3.micro", "Windows", "dedicated", spot=True)
+    assert found[ref("i-3")].product is None
 
 
 def test_400_instances_are_two_describes_and_unknown_ones_are_gone(wire: Wire) -> None:

@@ -12,7 +12,7 @@ from chalicelib.entrypoints.discover import discover
 from tests.builders import make_rule
 from tests.contract.conftest_aws import REGION
 from tests.unit.entrypoints.conftest import CONTEXT, documented
-from tests.unit.entrypoints.test_policies import refused
+from tests.unit.entrypoints.test_policies import call_api, refused
 
 if TYPE_CHECKING:
     from tests.unit.entrypoints.conftest import Stage
@@ -66,3 +66,21 @@ def test_discover_may_go_to_another_account(stage: Stage) -> None:
     discover(documented("schedule"), CONTEXT)
     assert ("sts", "AssumeRole") in [(service, operation) for service, operation, _ in stage.calls]
     assert refused(stage, "discover") == []
+
+
+def test_the_api_may_make_change_and_delete_rules_by_tags(stage: Stage) -> None:
+    instance_id = stage.instance()
+    boto3.client("ec2", region_name=REGION).create_tags(
+        Resources=[instance_id], Tags=[{"Key": "env", "Value": "routes"}]
+    )
+    call = call_api(stage)
+    stage.calls.clear()
+    resources = {"kind": "ec2", "region": REGION, "tags": {"env": "routes"}}
+    on_proxy = {"load_balancer_id": "lb_1", "http": [{"hosts": ["b.example.com"], "target": {"port": 80}}]}
+    body = {"name": "team", "resources": resources}
+    team = call("POST", "/rules", body | on_proxy).json_body
+    assert team["members"] == [instance_id]
+    call("PUT", f"/rules/{team['id']}", body | {"resources": resources | {"region": "eu-west-1"}})
+    call("PUT", f"/rules/{team['id']}", body)
+    call("DELETE", f"/rules/{team['id']}")
+    assert refused(stage, "api_handler") == []
