@@ -119,7 +119,6 @@ class _Case:
     # Up
 
     def bring_up(self) -> Decision:
-        existing = self.facts.existing
         stopped = self.facts.within(ResourceState.STOPPED)
         if stopped and self._wanted.may_start:
             return self._start(stopped)
@@ -130,7 +129,7 @@ class _Case:
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
         if self.status.drain:
-            return self._say(Action.CANCEL_STOP, RuleState.UP, timedelta(seconds=1), ids=existing)
+            return self._say(Action.CANCEL_STOP, RuleState.UP, timedelta(seconds=1), ids=self.facts.existing)
         if self.status.state in {RuleState.STARTING, RuleState.FAILED} and not self.facts.healthy:
             return self._starting(Reason.AWAITING_HEALTH, LOOK_HEALTH)
         # A wish that is only caution starts nothing: what does not run is not up for it.
@@ -260,7 +259,8 @@ class _Case:
 
     def without_resources(self) -> Decision:
         if by_tags_alone(self.rule.spec):
-            return self._say(Action.NOTHING, RuleState.DOWN, AT_REST, Reason.NO_RESOURCES)
+            decision = self._say(Action.NOTHING, RuleState.DOWN, AT_REST, Reason.NO_RESOURCES)
+            return replace(decision, held_down=HeldDown(Reason.NO_RESOURCES))  # nobody is held for what is not there
         return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
 
     def _say(

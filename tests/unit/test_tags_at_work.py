@@ -11,6 +11,7 @@ from chalicelib.domain.errors import CloudError
 from chalicelib.domain.events import EventKind
 from chalicelib.domain.rules import DependsOn, RuleState
 from chalicelib.domain.schedules import ScheduleKind
+from chalicelib.domain.usage import IntervalState
 from tests.builders import make_schedule, make_spec
 from tests.unit.tag_world import (
     RUNNING,
@@ -32,6 +33,21 @@ class TestTheWorker:
         assert (status.state, status.reason) == (RuleState.DOWN, Reason.NO_RESOURCES)
         assert (status.failures, status.retry_at) == (0, None)
         assert world.explain.run(rule.id).decision.words == "No resource has its tags now."
+
+    def test_nobody_is_held_for_a_rule_without_any_resource_until_one_joins(self):
+        world, manage = tag_world()
+        manage.replace("ru_1", replace(world.rule.spec, resource_ids=(), tags=TAGS), "ak_1")
+        world.work()
+        (state,) = world.stores.proxies.states("lb_1", world.clock.now())
+        assert '"startable": false, "reason": "no_resources"' in state
+        assert world.rule.held_down(world.clock.now()).reason is Reason.NO_RESOURCES
+        world.cloud.add("i-1", tags=STAGING)
+        world.discover.run()
+        world.work()
+        assert world.stores.proxies.states("lb_1", world.clock.now()) == ()
+        world.wake()
+        world.pass_time(timedelta(minutes=1))
+        assert len(world.starts()) == 1
 
     def test_a_rule_whose_last_member_is_terminated_is_down_and_no_failure(self):
         world, manage = tag_world()
@@ -185,3 +201,22 @@ class TestTheProxy:
         world.cloud.fail_next["tagged"].append(CloudError("UnauthorizedOperation", "No"))
         manage.replace("ru_1", replace(rule.spec, tags=TAGS, name="new"), "ak_1")
         assert '"targets":["10.0.0.1","10.0.0.2"]' in world.stores.proxies.rules("lb_1")[0]
+
+
+class TestSavings:
+    def test_a_member_counts_from_its_joining_to_its_leaving(self):
+        world, manage = tag_world()
+        rule = manage.create(spec_by_tags(), "ak_1")
+        world.pass_time(timedelta(minutes=1))
+        ref = world.cloud.add("i-1", tags=STAGING)
+        world.discover.run()
+        world.work()
+        joined_at = world.clock.now()
+        world.pass_time(timedelta(minutes=30))
+        world.cloud.instances[ref].tags = {}
+        world.discover.run()
+        world.work()
+        today = world.clock.now().date()
+        (record,) = world.stores.usage.of_rule(rule.id, today, today)
+        told = [(change.at, change.resource_id, change.state) for change in record.changes]
+        assert told == [(joined_at, "i-1", IntervalState.DOWN), (world.clock.now(), "i-1", None)]
