@@ -3,6 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib.entrypoints import (
+    discover,
     ec2_calls,
     ec2_state,
     logging_setup,
@@ -22,5 +23,5 @@ app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
 for part in (account, account_settings, rules, schedules, balancers, savings):
     app.register_blueprint(part.routes.blueprint)
-for module in (tick, reconcile, ec2_state, ec2_calls, proxy_logs, savings_rollup):
+for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, savings_rollup):
     app.register_blueprint(module.bp)

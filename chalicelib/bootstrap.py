@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.schedules import Recurrences
     from chalicelib.ports import Compute, Prices, ReconcileRequest
+    from chalicelib.usecases.discover import Discover
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.manual_change import ManualChange
@@ -116,6 +117,16 @@ def reconciler() -> Reconciler:
     )
 
 
+@cache
+def discover() -> Discover:
+    """For the `discover` function, and for the API."""
+    from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.discover import Discover
+
+    s, clock = _stores(), SystemClock()
+    return Discover(s.rules, s.memberships, _computes(), s.events, s.back_offs, _queue(), clock, RandomIds())
+
+
 def read_request(body: str) -> ReconcileRequest:
     """For the `reconcile` function: the request in a message. Raises InvalidInputError for anything else."""
     from chalicelib.adapters.aws.sqs import decode
@@ -214,7 +225,18 @@ def services() -> Services:
     s, queue, computes, clock, ids = _stores(), _queue(), _computes(), SystemClock(), RandomIds()
     return Services(
         ManageRules(
-            s.rules, s.status, s.proxies, s.balancers, s.schedules, computes, s.events, queue, clock, ids, _usage()
+            s.rules,
+            s.status,
+            s.proxies,
+            s.balancers,
+            s.schedules,
+            computes,
+            s.events,
+            queue,
+            clock,
+            ids,
+            _usage(),
+            discover(),
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
         ManageLoadBalancers(s.balancers, s.events, clock, ids),

@@ -25,6 +25,8 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
         "usage": ["PutItem", "Query"],
+        # A rule that gets tags is discovered at once, unless AWS wants to be left alone there.
+        "back-offs": ["GetItem"],
         "account": ["GetItem", "UpdateItem"],
     },
     "tick": {},
@@ -37,6 +39,13 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "back-offs": ["GetItem", "PutItem"],
         "usage": ["PutItem", "Query"],
         "account": ["GetItem", "UpdateItem"],
+    },
+    "discover": {
+        "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
+        "claims": ["BatchGetItem", "DeleteItem", "PutItem"],
+        "proxies": ["GetItem", "PutItem", "UpdateItem"],
+        "events": ["BatchWriteItem"],
+        "back-offs": ["GetItem", "PutItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
@@ -52,25 +61,23 @@ TABLES: dict[str, dict[str, list[str]]] = {
 INDEXES: dict[str, dict[str, str]] = {
     "api_handler": {"events": "by-day", "usage": "by-day"},
     "tick": {"rules": "due"},
+    "discover": {"rules": "tagged"},
     "savings_rollup": {"usage": "by-day"},
 }
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "ec2_state"})
+SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
 TRACED = frozenset(TABLES)
 PRICED = frozenset({"api_handler", "savings_rollup"})
 
-_LOOK = [
-    "ec2:DescribeInstanceStatus",
-    "ec2:DescribeInstanceTypes",
-    "ec2:DescribeInstances",
-    "ec2:DescribeSpotInstanceRequests",
-]
+_FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
+_LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
     "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS],
     "reconcile": [*_LOOK, *_GUARDS],
+    "discover": ["ec2:DescribeInstanceAttribute", *_FIND],
 }
 ACTS: dict[str, list[str]] = {
     # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
@@ -79,7 +86,7 @@ ACTS: dict[str, list[str]] = {
 }
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
-CONNECTS = frozenset({"api_handler", "reconcile"})
+CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
 CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 

@@ -21,9 +21,12 @@ SOMEBODY = "somebody"
 
 
 def found_stopped(rule: Rule, facts: Facts) -> bool:
-    """Whether somebody else stopped what we believed to be up."""
+    """Whether somebody else stopped what we believed to be up: not where all that ran has left the rule."""
+    ran = {seen.id for seen in rule.status.seen if seen.state is ResourceState.RUNNING}
+    left = bool(rule.members) and not ran & {resource.ref.id for resource in facts.existing}
     return (
-        rule.status.state is RuleState.UP
+        not left
+        and rule.status.state is RuleState.UP
         and rule.status.stop_requested_at is None
         and bool(facts.existing)
         and len(facts.within(ResourceState.STOPPING, ResourceState.STOPPED)) == len(facts.existing)

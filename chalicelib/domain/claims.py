@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.resources import ResourceKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import RuleSpec
 
 MAX_CLAIMS = 90
-"""Claims a rule: one DynamoDB transaction takes 100 actions, and the rule itself needs a few."""
+"""Claims a rule, by what people name: one DynamoDB transaction takes 100 actions, and the rule itself needs a few."""
 
 SHARED_HTTP = "http"
 """The owner of an HTTP listen port: many rules share it, and no TCP route may take it."""
 
 
 TOO_MANY = f"Hosts, listen ports, resources, schedules and dependencies together are {{}}; at most {MAX_CLAIMS} a rule."
+
+MOVED_MEANWHILE = "Resources joined or left the rule meanwhile; try again."
 
 CHANGED_MEANWHILE = "A rule or a schedule that it refers to was changed or deleted meanwhile; try again."
 
@@ -61,7 +65,7 @@ def resource_key(ref: ResourceRef) -> str:
 def owned(spec: RuleSpec) -> tuple[OwnedThing, ...]:
     """Everything a rule with this spec owns alone."""
     balancer = spec.load_balancer_id
-    things = {OwnedThing(resource_key(r), f"instance {r.id}") for r in spec.refs}
+    things = set(owned_members(spec, spec.resource_ids))
     for route in spec.http:
         for host in route.hosts:
             for path in route.paths:
@@ -72,6 +76,11 @@ def owned(spec: RuleSpec) -> tuple[OwnedThing, ...]:
         if tcp.listen_port is not None:
             things.add(OwnedThing(f"port#{balancer}#{tcp.listen_port}", f"listen port {tcp.listen_port}"))
     return tuple(sorted(things))
+
+
+def owned_members(spec: RuleSpec, ids: Iterable[str]) -> tuple[OwnedThing, ...]:
+    """What a rule with this spec owns through these of its members."""
+    return tuple(OwnedThing(resource_key(spec.ref(id_)), f"instance {id_}") for id_ in sorted(ids))
 
 
 def shared_ports(spec: RuleSpec) -> tuple[OwnedThing, ...]:

@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.rules import WhileStarting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from chalicelib.domain.rules import RuleSpec
+    from chalicelib.domain.resources import ObservedResource
+    from chalicelib.domain.rules import Rule, RuleSpec
+
+
+def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
+    """The compact form of a rule as its proxy is to have it; None for a rule that is on none.
+
+    The address of a resource that was not observed now is the one that it was last seen with: it stays the same for as
+    long as the resource exists.
+    """
+    if rule.spec.load_balancer_id is None:
+        return None
+    known = {seen.id: seen.private_ip for seen in rule.status.seen}
+    known |= {resource.ref.id: resource.private_ip for resource in observed}
+    addresses = [known.get(ref.id) for ref in rule.refs]
+    return compact_rule(rule.id, rule.spec, [address for address in addresses if address is not None])
 
 
 def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:

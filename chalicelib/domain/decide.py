@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import AT_REST, RESYNC, Action, Decision, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
+from chalicelib.domain.membership import by_tags_alone
 from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
 from chalicelib.domain.wish import wish
@@ -62,6 +63,8 @@ def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:
         return _Case(rule, facts, now, None).left_alone()
     wanted = wish(rule, facts, now)
     case = _Case(rule, facts, now, wanted)
+    if not facts.existing:
+        return case.without_resources()
     decision = case.bring_up() if wanted.desired is Desired.UP else case.bring_down()
     if rule.spec.dry_run and decision.action.touches_the_world:
         return case.only_said(decision)
@@ -116,9 +119,6 @@ class _Case:
     # Up
 
     def bring_up(self) -> Decision:
-        existing = self.facts.existing
-        if not existing:
-            return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
         stopped = self.facts.within(ResourceState.STOPPED)
         if stopped and self._wanted.may_start:
             return self._start(stopped)
@@ -129,7 +129,7 @@ class _Case:
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
         if self.status.drain:
-            return self._say(Action.CANCEL_STOP, RuleState.UP, timedelta(seconds=1), ids=existing)
+            return self._say(Action.CANCEL_STOP, RuleState.UP, timedelta(seconds=1), ids=self.facts.existing)
         if self.status.state in {RuleState.STARTING, RuleState.FAILED} and not self.facts.healthy:
             return self._starting(Reason.AWAITING_HEALTH, LOOK_HEALTH)
         # A wish that is only caution starts nothing: what does not run is not up for it.
@@ -190,8 +190,6 @@ class _Case:
     def bring_down(self) -> Decision:
         running = self.facts.within(ResourceState.RUNNING)
         pending = self.facts.within(ResourceState.PENDING)
-        if not self.facts.existing:
-            return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
         if running:
             return self._stop(running)
         if pending:
@@ -257,7 +255,13 @@ class _Case:
             return RuleState.STARTING
         if self.facts.within(ResourceState.STOPPING):
             return RuleState.STOPPING
-        return RuleState.DOWN if self.facts.existing else RuleState.FAILED
+        return RuleState.DOWN if self.facts.existing or by_tags_alone(self.rule.spec) else RuleState.FAILED
+
+    def without_resources(self) -> Decision:
+        if by_tags_alone(self.rule.spec):
+            decision = self._say(Action.NOTHING, RuleState.DOWN, AT_REST, Reason.NO_RESOURCES)
+            return replace(decision, held_down=HeldDown(Reason.NO_RESOURCES))  # nobody is held for what is not there
+        return self._say(Action.REPORT, RuleState.FAILED, RESYNC, Reason.RESOURCES_GONE)
 
     def _say(
         self,

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     STOP_FAILED = "stop_failed"
     HEALTH_FAILED = "health_failed"
     RESOURCES_GONE = "resources_gone"
+    NO_RESOURCES = "no_resources"
     PAUSED = "paused"
     STOPS_LIMITED = "stops_limited"
     UNOBSERVABLE = "unobservable"
@@ -110,6 +111,7 @@ _WORDS = {
     Reason.STOPS_LIMITED: "As many stops as the account allows have begun in this minute; it has to wait its turn.",
     Reason.UNOBSERVABLE: "AWS does not tell about its resources, so nothing is done.",
     Reason.RESOURCES_GONE: "None of the rule's resources exists any more.",
+    Reason.NO_RESOURCES: "No resource has its tags now.",
 }
 
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
+    from chalicelib.domain.drains import Drain
     from chalicelib.domain.guards import GuardReading
     from chalicelib.domain.neighbours import Neighbour
     from chalicelib.domain.resources import ObservedResource
-    from chalicelib.domain.rules import Drain, RuleStatus
+    from chalicelib.domain.rules import RuleStatus
     from chalicelib.domain.schedules import Schedule
     from chalicelib.domain.wall_time import Standing
 

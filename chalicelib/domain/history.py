@@ -49,11 +49,15 @@ class Step:
 
     @property
     def newly_gone(self) -> tuple[str, ...]:
-        """The ids of resources that were there at the last look and are not any more: left out from now on."""
+        """The ids of resources that were there at the last look and are not any more: left out from now on.
+
+        Of one that tags brought in, its leaving tells.
+        """
         gone = self.facts.within(ResourceState.GONE)
         if not gone:
             return ()
         was = {seen.id for seen in self.before.status.seen if seen.state is not ResourceState.GONE}
+        was -= set(self.before.members)
         return tuple(resource.ref.id for resource in gone if resource.ref.id in was)
 
 

@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.membership import NO_MEMBERS, Membership
 from chalicelib.domain.resources import OWN_ACCOUNT, Connector, Place, ResourceKind, ResourceRef, ResourceState
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.drains import Drain
     from chalicelib.domain.guards import Guard
 
 
@@ -130,6 +132,7 @@ class RuleSpec:
     schedule_ids: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = ()
     connector: Connector = OWN_ACCOUNT
+    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def place(self) -> Place:
@@ -160,33 +163,6 @@ class Claim:
     def live(self, now: datetime) -> bool:
         """Whether its holder may still be at work."""
         return now < self.lease_until
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """Phase one of a stop: new connections are diverted since `since`, until `until` unless renewed.
-
-    `version` is the version of the proxy's `states` part that carries it: a member that has applied that version
-    or a later one diverts. A member that has missed the last renewal undoes it at `earlier_until`, by what it has.
-    """
-
-    since: datetime
-    until: datetime
-    version: int
-    earlier_until: datetime | None = None
-    earlier_version: int | None = None
-
-    def renewed(self, version: int, until: datetime) -> Drain:
-        """The same drain, for longer."""
-        return Drain(self.since, until, version, self.until, self.version)
-
-    def holds_on(self, states_version: int, now: datetime) -> bool:
-        """Whether a member with this version of the states diverts now."""
-        if states_version >= self.version:
-            return now < self.until
-        if self.earlier_version is None or self.earlier_until is None:
-            return False
-        return states_version >= self.earlier_version and now < self.earlier_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +229,7 @@ class Rule:
 
     `version` counts what people changed (the ETag); `revision` counts every write that can change a decision,
     so a step decided on an older revision cannot be claimed. `dependents` are the ids of the rules that depend on it.
+    `membership` is what its tags brought in.
     """
 
     id: str
@@ -263,6 +240,17 @@ class Rule:
     created_at: datetime
     updated_at: datetime
     dependents: tuple[str, ...] = ()
+    membership: Membership = NO_MEMBERS
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The ids that its tags brought in."""
+        return self.membership.ids
+
+    @property
+    def refs(self) -> tuple[ResourceRef, ...]:
+        """All its resources: those that people named, and its members."""
+        return (*self.spec.refs, *(self.spec.ref(id_) for id_ in self.members))
 
     def with_status(self, status: RuleStatus, revision: int | None = None) -> Rule:
         """The same rule in another status. Spelled out: it is made at every look, where `dataclasses.replace` shows."""
@@ -275,6 +263,7 @@ class Rule:
             self.created_at,
             self.updated_at,
             self.dependents,
+            self.membership,
         )
 
     @property

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Action, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
+from chalicelib.domain.drains import Drain
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import Drain, RuleState, SeenResource
+from chalicelib.domain.rules import RuleState, SeenResource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +109,22 @@ def refused(status: RuleStatus, action: Action, outcomes: Sequence[Outcome], rul
         else replace(status, stop_requested_at=None, drain=None)
     )
     return failed_again(replace(forgotten, state=RuleState.FAILED, reason=reason, detail=words), rule_id, now)
+
+
+def beside(status: RuleStatus, claimed: Rule, newer: Rule, now: datetime) -> RuleStatus:
+    """The status of a step, taken on `claimed`, beside what somebody else wrote meanwhile: theirs stays."""
+    theirs = newer.status
+    # Who joined meanwhile runs unwatched: the idle time counts from the joining.
+    up_since = status.up_since if newer.members == claimed.members else theirs.up_since
+    return replace(
+        status,
+        claim=None,
+        woken_at=theirs.woken_at,
+        woken_by=theirs.woken_by,
+        override=theirs.override,
+        up_since=up_since,
+        due_at=now,
+    )
 
 
 def unobserved(status: RuleStatus, error: CloudError, now: datetime) -> RuleStatus:

@@ -13,6 +13,7 @@ from chalicelib.ports.cloud import (
     Sessions,
     WorkQueue,
 )
+from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
@@ -36,6 +37,7 @@ __all__ = [
     "Ids",
     "LastActivity",
     "LoadBalancerRepository",
+    "Memberships",
     "Metrics",
     "Page",
     "PollState",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.costs import HourlyCost
     from chalicelib.domain.guards import GuardMetric, Sample
+    from chalicelib.domain.membership import TaggedResource
     from chalicelib.domain.products import Product
     from chalicelib.domain.resources import ObservedResource, Outcome, Place, ResourceRef
 
@@ -29,6 +30,13 @@ class Compute(Protocol):
 
     def protections(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
         """As `describe`, with the protections that cost a call of their own for each resource (disableApiStop)."""
+        ...
+
+    def tagged(self, place: Place, keys: Sequence[str]) -> dict[ResourceRef, TaggedResource]:
+        """Everything there that has any of these tag keys, whatever its values, and is not gone, with all its tags.
+
+        One paginated call for each 200 keys. Raises CloudError, ThrottledError.
+        """
         ...
 
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:

@@ -58,13 +58,14 @@ class RuleRepository(Protocol):
     def replace(self, before: Rule, after: Rule, compact: str | None, graph: Mapping[str, int] = NO_GRAPH) -> Rule:
         """Store `after.spec` if the stored version is still `before.version`; claims follow, status stays as stored.
 
-        The answer has the next version and revision, and is due at once.
-        Raises VersionMismatchError, AlreadyClaimedError, NotFoundError, TooLargeError.
+        Its members stay (`domain.membership.carried_over`). The answer has the next version and revision, and is due at
+        once. Raises VersionMismatchError, AlreadyClaimedError, NotFoundError, TooLargeError; ConflictError where
+        resources joined or left meanwhile, and where the place changes while there are members.
         """
         ...
 
     def delete(self, rule: Rule) -> None:
-        """Take away the rule, its claims and its compact form.
+        """Take away the rule, its claims and its compact form; with many members in pieces, the rule itself last.
 
         Raises ConflictError while a rule depends on it, VersionMismatchError, NotFoundError.
         """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.compact import compact_of
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
+    AutoStopError,
     CloudError,
     ConflictError,
     Fault,
@@ -18,6 +20,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancerKind
+from chalicelib.domain.membership import carried_over
 from chalicelib.domain.resources import OWN_ACCOUNT, ResourceState
 from chalicelib.domain.rules import Rule, RuleState, RuleStatus, SeenResource
 from chalicelib.usecases.dependencies import graph_below
@@ -45,9 +48,12 @@ if TYPE_CHECKING:
         ScheduleRepository,
         WorkQueue,
     )
+    from chalicelib.usecases.discover import Discover
     from chalicelib.usecases.record_usage import RecordUsage
 
 PORT_TRIES = 20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class ManageRules:
     clock: Clock
     ids: Ids
     usage: RecordUsage
+    discover: Discover
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
@@ -84,26 +91,36 @@ class ManageRules:
             chosen = self._with_ports(spec, None, balancer, taken)
             rule = Rule(rule_id, chosen, _first_status(observed, now), 1, 1, now, now)
             try:
-                stored = self.rules.create(rule, _compact(rule, observed), idempotency, graph)
+                stored = self.rules.create(rule, compact_of(rule, observed), idempotency, graph)
             except AlreadyClaimedError as error:
                 if _others_fault(error, spec, chosen):
                     raise
                 taken |= {tcp.listen_port for tcp in chosen.tcp if tcp.listen_port is not None}
                 continue
-            if stored.id == rule_id:
-                self._changed(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
-            return stored
+            if stored.id != rule_id:
+                return stored
+            return self._changed(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
         raise ConflictError(f"No free listen port was found in {PORT_TRIES} tries; choose one with listen_port.")
 
     def replace(self, rule_id: str, spec: RuleSpec, by: str, version: int | None = None) -> Rule:
-        """Raises as `create`, and NotFoundError, VersionMismatchError when `version` is not the stored one."""
+        """Its members are those of its new tags, if AWS lets us look now; before it changes its place they leave.
+
+        Raises as `create`, and NotFoundError, VersionMismatchError when `version` is not the stored one.
+        """
         before = self._at(rule_id, version)
         balancer, observed, graph = self._check(spec, rule_id)
         chosen = self._with_ports(spec, before.spec, balancer, set())
-        wanted = replace(before, spec=chosen)
-        after = self.rules.replace(before, wanted, _compact(wanted, observed), graph)
-        self._changed(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
-        return after
+        parted = bool(before.members) and chosen.place != before.spec.place
+        if parted:
+            before = self.discover.part(before)
+        wanted = replace(before, spec=chosen, membership=carried_over(before, chosen))
+        try:
+            after = self.rules.replace(before, wanted, compact_of(wanted, observed), graph)
+        except AutoStopError:
+            if parted:
+                self._discovered(self.rules.get(rule_id))  # who left for nothing comes back
+            raise
+        return self._changed(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
 
     def get(self, rule_id: str) -> Rule:
         """Raises NotFoundError."""
@@ -122,7 +139,7 @@ class ManageRules:
         compute = self.computes[rule.spec.kind]
         stopped = []
         if start and rule.spec.enabled and not rule.spec.dry_run:
-            observed = compute.describe(rule.spec.refs)
+            observed = compute.describe(rule.refs)
             stopped = [ref for ref, seen in observed.items() if seen.state is ResourceState.STOPPED]
         self.rules.delete(rule)
         self.usage.close(rule, self.clock.now())
@@ -226,12 +243,22 @@ class ManageRules:
         compact = (json.loads(text) for text in self.proxies.rules(balancer.id))
         return {port for rule in compact for port in _ports(rule)}
 
-    def _changed(self, rule: Rule, kind: EventKind, by: str, words: str) -> None:
-        """Everybody who has to know: the history, the rule's proxy, the worker."""
+    def _changed(self, rule: Rule, kind: EventKind, by: str, words: str) -> Rule:
+        """Everybody who has to know: the history, the rule's proxy, the worker; answers it with whom its tags bring."""
         now = self.clock.now()
         self.events.append([Event(self.ids.new("ev"), now, kind, rule.id, f"key {by}", words)])
         publish_state(self.proxies, rule, now, rule.status.drain.until if rule.status.drain else None)
-        self.queue.send([request_for(rule, kind.value, now)])
+        discovered = self._discovered(rule)
+        self.queue.send([request_for(discovered, kind.value, now)])
+        return discovered
+
+    def _discovered(self, rule: Rule) -> Rule:
+        """With the members that its tags bring now; as it is where AWS does not let us look, for the schedule to do."""
+        try:
+            return self.discover.one(rule)
+        except CloudError as error:
+            log.warning("tags could not be looked up", extra={"rule": rule.id, "error": str(error)})
+            return rule
 
 
 def _ports(compact: Mapping[str, list[dict[str, int]]]) -> list[int]:
@@ -243,12 +270,6 @@ def _first_status(observed: list[ObservedResource], now: datetime) -> RuleStatus
     state = RuleState.UP if ResourceState.RUNNING in states else RuleState.DOWN
     seen = tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in observed)
     return RuleStatus(state, since=now, due_at=now, up_since=now if state is RuleState.UP else None, seen=seen)
-
-
-def _compact(rule: Rule, observed: list[ObservedResource]) -> str | None:
-    if rule.spec.load_balancer_id is None:
-        return None
-    return compact_rule(rule.id, rule.spec, [r.private_ip for r in observed if r.private_ip is not None])
 
 
 def _others_fault(error: AlreadyClaimedError, spec: RuleSpec, chosen: RuleSpec) -> bool:

@@ -96,7 +96,7 @@ class Observer:
         """Put the facts of one rule together; costs one query for its activity, read after the proof in `seen`."""
         known = self.activity.facts(rule.id)
         sources = seen.of(rule)
-        found = (seen.resources.get(ref) for ref in rule.spec.refs)
+        found = (seen.resources.get(ref) for ref in rule.refs)
         own = tuple(resource for resource in found if resource is not None)
         healthy, health_source = _health(rule, known, own, sources)
         schedules = tuple(seen.schedules[id_] for id_ in rule.spec.schedule_ids if id_ in seen.schedules)
@@ -130,7 +130,7 @@ class Observer:
         found: dict[ResourceRef, ObservedResource] = {}
         for kind in {rule.spec.kind for rule in rules}:
             of_kind = [rule for rule in rules if rule.spec.kind is kind]
-            refs = sorted({ref for rule in of_kind for ref in rule.spec.refs})
+            refs = sorted({ref for rule in of_kind for ref in rule.refs})
             unprobed = any(r.spec.load_balancer_id is None and r.status.state in NEEDS_HEALTH for r in of_kind)
             found |= self.computes[kind].describe(refs, status_checks=unprobed)
         return found

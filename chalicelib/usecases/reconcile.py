@@ -19,7 +19,7 @@ from chalicelib.domain.history import Step, events_of
 from chalicelib.domain.neighbours import needs_others
 from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
-from chalicelib.domain.transition import drained, refused, settle, unobserved
+from chalicelib.domain.transition import beside, drained, refused, settle, unobserved
 from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for
@@ -221,16 +221,8 @@ class Reconciler:
                 return newer
             if newer.status.claim.attempt_id != claimed.status.claim.attempt_id:
                 return newer
-            merged = replace(
-                status,
-                claim=None,
-                woken_at=newer.status.woken_at,
-                woken_by=newer.status.woken_by,
-                override=newer.status.override,
-                due_at=self.clock.now(),
-            )
             try:
-                return self.status.record(newer, merged)
+                return self.status.record(newer, beside(status, claimed, newer, self.clock.now()))
             except LostClaimError:
                 continue
         return claimed

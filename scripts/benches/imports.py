@@ -23,6 +23,7 @@ ENV = {
 HANDLERS = {
     "tick": "bootstrap.tick()",
     "reconcile": "bootstrap.reconciler()",
+    "discover": "bootstrap.discover()",
     "ec2_state": "bootstrap.state_change()",
     "ec2_calls": "bootstrap.manual_change()",
     "proxy_logs": "bootstrap.ingest()",

@@ -24,7 +24,7 @@ BUCKET = "autostop-code"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What is there after the deploy. `functions` maps tick, reconcile, ec2_state, proxy_logs to physical names."""
+    """What is there after the deploy. `functions` maps tick, reconcile, discover … to their physical names."""
 
     api_url: str
     queue_url: str
@@ -75,7 +75,13 @@ def deploy(cloud: Cloud) -> Deployed:
     outputs = _create(formation, f"autostop-{STAGE}", template)
     found = formation.describe_stack_resources(StackName=f"autostop-{STAGE}")["StackResources"]
     physical = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
-    names = {"tick": "Tick", "reconcile": "Reconcile", "ec2_state": "Ec2State", "proxy_logs": "ProxyLogs"}
+    names = {
+        "tick": "Tick",
+        "reconcile": "Reconcile",
+        "discover": "Discover",
+        "ec2_state": "Ec2State",
+        "proxy_logs": "ProxyLogs",
+    }
     api_url = f"{cloud.url}/restapis/{physical['RestAPI']}/api/_user_request_"
     del outputs
     return Deployed(api_url, base["QueueUrl"], {name: physical[logical] for name, logical in names.items()})

@@ -125,7 +125,7 @@ class Checks:
         used = self._guests[rule.id].used(now)
         if now < used + rule.spec.idle:
             yield f"stopped with activity at {used:%d %b %H:%M:%S} inside its idle time of {rule.spec.idle}"
-        began = [self._cloud.instances[ref].running_since for ref in rule.spec.refs]
+        began = [self._cloud.instances[ref].running_since for ref in rule.refs]
         oldest = min((at for at in began if at is not None), default=None)
         if oldest is not None and now < oldest + rule.spec.idle:
             yield f"stopped although it runs only since {oldest:%d %b %H:%M:%S}, less than its idle time"

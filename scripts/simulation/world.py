@@ -142,8 +142,8 @@ class World:
         rule, lb = planned.rule, planned.rule.spec.load_balancer_id
         agent = self._agent(lb, rule.spec.region) if lb is not None else None
         service = timedelta(seconds=self.chance.choice((1, 2, 4, 6)))
-        guest = Guest(rule.id, rule.spec.refs, planned.pattern, planned.traffic, agent, service, rule.spec.idle)
-        for ref in rule.spec.refs:
+        guest = Guest(rule.id, rule.refs, planned.pattern, planned.traffic, agent, service, rule.spec.idle)
+        for ref in rule.refs:
             self.owners[ref] = rule.id
             halt = timedelta(seconds=self.chance.randint(8, 25))
             state = ResourceState.RUNNING if planned.running else ResourceState.STOPPED

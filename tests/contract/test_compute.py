@@ -16,7 +16,7 @@ from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.products import Ec2Product
-from chalicelib.domain.resources import Protection, ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import Place, Protection, ResourceKind, ResourceRef, ResourceState
 from tests.contract.conftest_aws import ACCOUNT, REGION, make_ec2_compute
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ UNKNOWN = ResourceRef(ResourceKind.EC2, REGION, "i-0123456789abcdef0")
 RUNNING, STOPPED, GONE = ResourceState.RUNNING, ResourceState.STOPPED, ResourceState.GONE
 
 
+HERE = Place(ResourceKind.EC2, REGION)
 CALLS = {"DescribeInstances": "describe", "StartInstances": "start", "StopInstances": "stop"}
 REFUSED_FROM = {"StartInstances": {"stopping", "terminated"}, "StopInstances": {"terminated"}}
 
@@ -44,7 +45,7 @@ class Cloud(Protocol):
     calls: Counter[str]
     """Calls to AWS, by `describe`, `start`, `stop`."""
 
-    def add(self, state: ResourceState = STOPPED, region: str = REGION) -> ResourceRef: ...
+    def add(self, state: ResourceState = STOPPED, region: str = REGION, **tags: str) -> ResourceRef: ...
 
     def settle(self) -> None:
         """Whatever was asked for comes to pass."""
@@ -68,9 +69,9 @@ class InMemory:
         self.calls = self.compute.calls
         self._made = 0
 
-    def add(self, state: ResourceState = STOPPED, region: str = REGION) -> ResourceRef:
+    def add(self, state: ResourceState = STOPPED, region: str = REGION, **tags: str) -> ResourceRef:
         self._made += 1
-        return self.compute.add(f"i-{self._made:017x}", region, state=state)
+        return self.compute.add(f"i-{self._made:017x}", region, state=state, tags=tags)
 
     def settle(self) -> None:
         instances = self.compute.instances.values()
@@ -103,9 +104,11 @@ class OnMoto:
         self._failures: dict[str, CloudError] = {}
         self._stopping: list[ResourceRef] = []
 
-    def add(self, state: ResourceState = STOPPED, region: str = REGION) -> ResourceRef:
+    def add(self, state: ResourceState = STOPPED, region: str = REGION, **tags: str) -> ResourceRef:
         with self._unseen():
-            return self._make(state, region)
+            marks = [{"Key": key, "Value": value} for key, value in tags.items()]
+            more = {"TagSpecifications": [{"ResourceType": "instance", "Tags": marks}]} if marks else {}
+            return self._make(state, region, **more)
 
     def settle(self) -> None:
         while self._stopping:
@@ -272,6 +275,52 @@ class TestProtections:
         assert [outcomes[ref].accepted for ref in others] == [True, True]
         cloud.settle()
         assert states(cloud, protected, *others) == [RUNNING, STOPPED, STOPPED]
+
+
+class TestTagged:
+    def test_what_has_one_of_the_keys_is_found_as_described_with_all_its_tags(self, cloud):
+        running = cloud.add(RUNNING, env="staging", team="web", Name="one")
+        stopped = cloud.add(STOPPED, team="")
+        cloud.add(RUNNING, other="staging")
+        cloud.add(RUNNING)
+        found = cloud.compute.tagged(HERE, ["env", "team"])
+        assert {ref: seen.tags for ref, seen in found.items()} == {
+            running: {"env": "staging", "team": "web", "Name": "one"},
+            stopped: {"team": ""},
+        }
+        assert {ref: seen.resource for ref, seen in found.items()} == cloud.compute.describe([running, stopped])
+        assert found[running].resource.name == "one"
+        assert found[running].has([("env", "staging"), ("team", "web")])
+        assert not found[running].has([("env", "staging"), ("team", "Web")])
+
+    def test_what_is_terminated_is_not_there_and_what_is_stopping_is(self, cloud):
+        ended, ending = cloud.add(STOPPED, env="x"), cloud.add(RUNNING, env="x")
+        cloud.terminate(ended)
+        cloud.begin_to_stop(ending)
+        assert set(cloud.compute.tagged(HERE, ["env"])) == {ending}
+
+    def test_keys_and_values_have_case_and_places_are_apart(self, cloud):
+        cloud.add(RUNNING, Env="x")
+        cloud.add(RUNNING, ELSEWHERE, env="x")
+        assert cloud.compute.tagged(HERE, ["env"]) == {}
+
+    def test_one_call_for_200_keys(self, cloud):
+        calls = cloud.calls
+        seen = sum(calls.values())
+        ref = cloud.add(RUNNING, k200="x", k0="x")
+        assert set(cloud.compute.tagged(HERE, [f"k{n}" for n in range(200)])) == {ref}
+        assert sum(calls.values()) - seen == 1
+        assert set(cloud.compute.tagged(HERE, [f"k{n}" for n in range(201)])) == {ref}
+        assert sum(calls.values()) - seen == 3
+        assert cloud.compute.tagged(HERE, []) == {}
+        assert sum(calls.values()) - seen == 3
+
+    def test_a_failure_is_raised(self, cloud):
+        cloud.fail(
+            "describe" if isinstance(cloud, OnMoto) else "tagged", ThrottledError("RequestLimitExceeded", "Slow")
+        )
+        with pytest.raises(ThrottledError):
+            cloud.compute.tagged(HERE, ["env"])
 
 
 class TestStartAndStop:

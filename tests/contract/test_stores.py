@@ -11,6 +11,7 @@ import pytest
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.activity import Heartbeat, Span
 from chalicelib.domain.decisions import Action
+from chalicelib.domain.drains import Drain
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
     ConflictError,
@@ -23,7 +24,6 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.resources import Place, ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import (
     Claim,
-    Drain,
     HealthCheck,
     HttpRoute,
     Ignore,

@@ -8,9 +8,10 @@ import pytest
 
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.decisions import Action, Reason
+from chalicelib.domain.drains import Drain
 from chalicelib.domain.errors import LostClaimError
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import Drain, RuleState
+from chalicelib.domain.rules import RuleState
 from tests.unit.world import BEAT, IDLE, World, up_world
 
 SECONDS = timedelta(seconds=1)

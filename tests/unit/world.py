@@ -22,6 +22,7 @@ from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.usecases.count_days import CountDays
 from chalicelib.usecases.dependencies import graph_below
+from chalicelib.usecases.discover import Discover
 from chalicelib.usecases.explain import Explain
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.ingest_activity import Ingest, LogLine
@@ -93,6 +94,9 @@ class World:
             self.usage,
         )
         self.tick = Tick(s.status, self.queue, self.clock)
+        self.discover = Discover(
+            s.rules, s.memberships, self.computes, s.events, s.back_offs, self.queue, self.clock, self.ids
+        )
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
         self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)

@@ -8,16 +8,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from chalicelib.adapters.aws.clients import client
-from chalicelib.adapters.aws.ec2_mapping import is_spot, observed
+from chalicelib.adapters.aws.ec2_mapping import is_spot, observed, tags_of
 from chalicelib.adapters.aws.errors import translated
 from chalicelib.domain.errors import CloudError, ThrottledError
+from chalicelib.domain.membership import TaggedResource
 from chalicelib.domain.resources import ObservedResource, Outcome, Protection, ResourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef
 
     from chalicelib.domain.resources import Place, ResourceRef
 
@@ -25,6 +26,11 @@ T = TypeVar("T")
 
 BATCH = 200
 """Values a filter takes. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html"""
+
+PAGE = 1000
+"""Instances a page, the most that it gives; without it AWS answers all at once, which can take too long. (same page)"""
+
+THERE = ("pending", "running", "stopping", "stopped")
 
 BATCH_STATUS = 100
 """Ids it takes. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceStatus.html"""
@@ -72,6 +78,19 @@ class Ec2Compute:
                 found[ref] = replace(seen, protections=(*seen.protections, Protection.STOP_PROTECTION))
         return found
 
+    def tagged(self, place: Place, keys: Sequence[str]) -> dict[ResourceRef, TaggedResource]:
+        found: dict[ResourceRef, TaggedResource] = {}
+        for some in _chunks(keys, BATCH):
+            # A * or ? in a key finds more than it should, and whoever compares tags sorts that out; a \ escapes.
+            having = [key.replace("\\", "\\\\") for key in some]
+            by_key: list[FilterTypeDef] = [
+                {"Name": "tag-key", "Values": having},
+                {"Name": "instance-state-name", "Values": list(THERE)},
+            ]
+            for instance, resource in self._read(place, by_key):
+                found[resource.ref] = TaggedResource(resource, tags_of(instance))
+        return found
+
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
         def call(place: Place, ids: list[str]) -> None:
             _ec2(place).start_instances(InstanceIds=ids)
@@ -94,16 +113,23 @@ class Ec2Compute:
 
     def _look(self, place: Place, batch: Sequence[ResourceRef]) -> dict[ResourceRef, ObservedResource]:
         # A filter passes over an unknown id, where InstanceIds fails the whole call for one.
-        by_id = [{"Name": "instance-id", "Values": [ref.id for ref in batch]}]
+        by_id: list[FilterTypeDef] = [{"Name": "instance-id", "Values": [ref.id for ref in batch]}]
+        return {resource.ref: resource for _, resource in self._read(place, by_id)}
+
+    def _read(self, place: Place, filters: list[FilterTypeDef]) -> list[tuple[InstanceTypeDef, ObservedResource]]:
         with translated():
-            pages = _ec2(place).get_paginator("describe_instances").paginate(Filters=by_id)  # type: ignore[arg-type]
+            pages = (
+                _ec2(place)
+                .get_paginator("describe_instances")
+                .paginate(Filters=filters, PaginationConfig={"PageSize": PAGE})
+            )
             instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
         seen = [(instance, observed(place, instance)) for instance in instances]
         there = [instance for instance, resource in seen if resource.state is not ResourceState.GONE]
         with translated():
             self._learn_types(place, there)
             self._learn_requests(place, there)
-        return {resource.ref: self._with_protections(instance, resource) for instance, resource in seen}
+        return [(instance, self._with_protections(instance, resource)) for instance, resource in seen]
 
     def _with_protections(self, instance: InstanceTypeDef, resource: ObservedResource) -> ObservedResource:
         more = []

@@ -34,7 +34,7 @@ def state_of(instance: InstanceTypeDef) -> ResourceState:
 
 def observed(place: Place, instance: InstanceTypeDef) -> ObservedResource:
     """An instance with the protections that its own description shows."""
-    tags = {tag.get("Key", ""): tag.get("Value", "") for tag in instance.get("Tags", [])}
+    tags = tags_of(instance)
     reason = instance.get("StateReason", {})
     words = ": ".join(part for part in (reason.get("Code"), reason.get("Message")) if part)
     return ObservedResource(
@@ -61,6 +61,11 @@ def _product(region: str, instance: InstanceTypeDef) -> Ec2Product | None:
         instance.get("Placement", {}).get("Tenancy") or "default",
         is_spot(instance),
     )
+
+
+def tags_of(instance: InstanceTypeDef) -> dict[str, str]:
+    """All its tags."""
+    return {tag.get("Key", ""): tag.get("Value", "") for tag in instance.get("Tags", [])}
 
 
 def is_spot(instance: InstanceTypeDef) -> bool:

@@ -34,6 +34,21 @@ class DueIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-cal
     due_at = NumberAttribute(range_key=True)
 
 
+TAGGED = "tagged"
+"""The one partition of the index of rules with tags."""
+
+
+class TaggedIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-call]
+    """Rules that tags bring resources into, oldest first; the others are not in it. What changes often is left out."""
+
+    class Meta:
+        index_name = "tagged"
+        projection = IncludeProjection(["spec", "membership"])
+
+    tagged = UnicodeAttribute(hash_key=True)
+    created_at = NumberAttribute(range_key=True)
+
+
 class RuleItem(Model):
     """A rule: `spec` and `status` as JSON, and beside them what conditions and indexes look at."""
 
@@ -53,9 +68,12 @@ class RuleItem(Model):
     woken_at = NumberAttribute(null=True)
     woken_by = UnicodeAttribute(null=True)
     dependents = UnicodeSetAttribute(null=True)
+    membership = UnicodeAttribute(null=True)
+    tagged = UnicodeAttribute(null=True)
     created_at = NumberAttribute()
     updated_at = NumberAttribute()
     due = DueIndex()
+    by_tags = TaggedIndex()
 
 
 class ScheduleItem(Model):

@@ -11,18 +11,22 @@ from chalicelib.adapters.dynamodb.codec import dump
 from chalicelib.adapters.dynamodb.cursors import decode, encode
 from chalicelib.adapters.dynamodb.errors import failed_conditions, no_condition, translated
 from chalicelib.adapters.dynamodb.idempotency import answered, remember
-from chalicelib.adapters.dynamodb.models import DUE, ClaimItem, ProxyItem, RuleItem, ScheduleItem
-from chalicelib.adapters.dynamodb.rule_items import from_item, set_connector, to_item
+from chalicelib.adapters.dynamodb.members import DynamoMemberships
+from chalicelib.adapters.dynamodb.models import DUE, ClaimItem, ProxyItem, RuleItem
+from chalicelib.adapters.dynamodb.rule_items import from_item, set_connector, set_membership, to_item, with_membership
+from chalicelib.adapters.dynamodb.rule_parts import give_back, is_free, link, others, publish, take, withdraw
 from chalicelib.adapters.dynamodb.times import micros
 from chalicelib.adapters.dynamodb.transactions import transaction
 from chalicelib.domain.claims import (
     CHANGED_MEANWHILE,
     MAX_CLAIMS,
+    MOVED_MEANWHILE,
     SHARED_HTTP,
     TOO_MANY,
     Links,
     links,
     owned,
+    owned_members,
     resource_key,
     shared_ports,
 )
@@ -34,12 +38,11 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
+from chalicelib.domain.membership import carried_over
 from chalicelib.ports import NO_GRAPH, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pynamodb.transactions import TransactWrite
 
     from chalicelib.domain.claims import OwnedThing
     from chalicelib.domain.resources import ResourceRef
@@ -47,11 +50,20 @@ if TYPE_CHECKING:
     from chalicelib.ports import Clock, Idempotency
 
 
+DELETE_TRIES = 5
+"""Looks at a rule on its way out: resources that join or leave it meanwhile must not keep it."""
+
+ACTIONS = 100
+"""Actions that a transaction takes.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
+
+
 class DynamoRules:
     """Implements RuleRepository."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._memberships = DynamoMemberships(clock)
 
     def create(
         self,
@@ -67,9 +79,9 @@ class DynamoRules:
         try:
             with translated(), transaction(RuleItem) as write:
                 write.save(to_item(rule), condition=RuleItem.id.does_not_exist())
-                _take(write, rule.id, owns, shares)
-                _link(write, rule.id, Links(), links(rule.spec), graph)
-                _publish(write, rule, compact, more=1)
+                take(write, rule.id, owns, shares)
+                link(write, rule.id, Links(), links(rule.spec), graph)
+                publish(write, rule, compact, more=1)
                 remember(write, "rule", rule.id, idempotency, now)
         except TransactWriteError as error:
             if (known := answered("rule", idempotency, now)) is not None:
@@ -97,6 +109,8 @@ class DynamoRules:
 
     def replace(self, before: Rule, after: Rule, compact: str | None, graph: Mapping[str, int] = NO_GRAPH) -> Rule:
         stored = self._unchanged(before)
+        if stored.membership != before.membership or (stored.members and after.spec.place != stored.spec.place):
+            raise ConflictError(MOVED_MEANWHILE)
         now = self._clock.now()
         new = replace(
             stored,
@@ -105,6 +119,7 @@ class DynamoRules:
             version=stored.version + 1,
             revision=stored.revision + 1,
             updated_at=now,
+            membership=carried_over(stored, after.spec),
         )
         owns, shares = self._wanted(new)
         given_back = [thing for thing in owned(stored.spec) if thing not in owns]
@@ -131,32 +146,43 @@ class DynamoRules:
                         RuleItem.due_at.set(micros(now)),
                         RuleItem.due_shard.set(DUE),
                         RuleItem.updated_at.set(micros(now)),
+                        *set_membership(new),
                     ],
-                    condition=RuleItem.version == stored.version,
+                    condition=(RuleItem.version == stored.version) & with_membership(stored),
                 )
-                _take(write, new.id, newly_owned, newly_shared)
-                _give_back(write, new.id, _others(given_back, newly_shared), _others(released, newly_owned))
-                _link(write, new.id, old_links, new_links, graph)
+                take(write, new.id, newly_owned, newly_shared)
+                give_back(write, new.id, others(given_back, newly_shared), others(released, newly_owned))
+                link(write, new.id, old_links, new_links, graph)
                 if moved:
-                    _withdraw(write, stored)
-                _publish(write, new, compact, more=1 if moved else 0)
+                    withdraw(write, stored)
+                publish(write, new, compact, more=1 if moved else 0)
         except TransactWriteError as error:
             self._explain(error, stored, new, newly_owned, newly_shared)
         return self.get(new.id)
 
     def delete(self, rule: Rule) -> None:
-        stored = self.get(rule.id)
-        try:
-            with translated(), transaction(RuleItem) as write:
-                alone = RuleItem.dependents.does_not_exist()
-                write.delete(RuleItem(rule.id), condition=(RuleItem.version == rule.version) & alone)
-                _give_back(write, rule.id, owned(stored.spec), shared_ports(stored.spec))
-                _link(write, rule.id, links(stored.spec), Links(), {})
-                _withdraw(write, stored)
-        except TransactWriteError as error:
-            if dependents := self._unchanged(rule).dependents:
-                raise ConflictError(f"Rules depend on {rule.id}: {', '.join(dependents)}.") from error
-            self._explain(error, rule, rule, (), ())
+        for _ in range(DELETE_TRIES):
+            stored = self._unchanged(rule)
+            if stored.dependents:
+                break
+            owns, shares, linked = owned(stored.spec), shared_ports(stored.spec), links(stored.spec)
+            stored = self._memberships.shed(stored, down_to=ACTIONS - len(owns) - len(shares) - len(linked) - 4)
+            try:
+                with translated(), transaction(RuleItem) as write:
+                    alone = RuleItem.dependents.does_not_exist() & with_membership(stored)
+                    write.delete(RuleItem(rule.id), condition=(RuleItem.version == rule.version) & alone)
+                    give_back(write, rule.id, (*owns, *owned_members(stored.spec, stored.members)), shares)
+                    link(write, rule.id, linked, Links(), {})
+                    withdraw(write, stored)
+            except TransactWriteError as error:
+                newer = self._unchanged(rule)
+                if newer.dependents == stored.dependents and newer.membership == stored.membership:
+                    self._explain(error, rule, rule, (), ())
+            else:
+                return
+        if dependents := self._unchanged(rule).dependents:
+            raise ConflictError(f"Rules depend on {rule.id}: {', '.join(dependents)}.")
+        raise ConflictError(MOVED_MEANWHILE)
 
     def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
         keys = {resource_key(ref): ref for ref in refs}
@@ -211,78 +237,4 @@ class DynamoRules:
         words = {thing.key: thing.words for thing in (*owns, *shares)}
         with translated():
             found = list(ClaimItem.batch_get(list(allowed), consistent_read=True)) if allowed else []
-        return {words[i.key]: i.owner for i in found if i.owner != allowed[i.key] and not _is_free(i, rule_id)}
-
-
-def _take(write: TransactWrite, rule_id: str, owns: Sequence[OwnedThing], shares: Sequence[OwnedThing]) -> None:
-    ours_alone = ClaimItem.sharers.does_not_exist() | (ClaimItem.sharers == {rule_id})
-    for thing in owns:
-        free_or_ours = ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id)
-        shared_by_nobody_else = (ClaimItem.owner == SHARED_HTTP) & ours_alone
-        write.save(ClaimItem(thing.key, owner=rule_id), condition=free_or_ours | shared_by_nobody_else)
-    for thing in shares:
-        free_or_shared = ClaimItem.key.does_not_exist() | (ClaimItem.owner == SHARED_HTTP)
-        write.update(
-            ClaimItem(thing.key),
-            actions=[ClaimItem.owner.set(SHARED_HTTP), ClaimItem.sharers.add({rule_id})],
-            condition=free_or_shared | (ClaimItem.owner == rule_id),
-        )
-
-
-def _give_back(write: TransactWrite, rule_id: str, things: Sequence[OwnedThing], shared: Sequence[OwnedThing]) -> None:
-    for thing in things:
-        write.delete(ClaimItem(thing.key), condition=ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id))
-    for thing in shared:
-        still_shared = ClaimItem.owner == SHARED_HTTP
-        write.update(ClaimItem(thing.key), actions=[ClaimItem.sharers.delete({rule_id})], condition=still_shared)
-
-
-def _others(things: Sequence[OwnedThing], taken: Sequence[OwnedThing]) -> list[OwnedThing]:
-    """Those that the same change does not take in another way: a transaction touches an item once."""
-    keys = {thing.key for thing in taken}
-    return [thing for thing in things if thing.key not in keys]
-
-
-def _is_free(item: ClaimItem, rule_id: str) -> bool:
-    return item.owner == SHARED_HTTP and not (item.sharers or set()) - {rule_id}
-
-
-def _link(write: TransactWrite, rule_id: str, old: Links, new: Links, graph: Mapping[str, int]) -> None:
-    """Tell what the rule refers to that it does, or no longer; hold the rules it was checked on at their versions."""
-    for other in old.rules - new.rules:
-        write.update(RuleItem(other), actions=[RuleItem.dependents.delete({rule_id})])
-    for other in new.rules - old.rules:
-        as_checked = RuleItem.version == graph[other]
-        write.update(RuleItem(other), actions=[RuleItem.dependents.add({rule_id})], condition=as_checked)
-    for other in graph.keys() - (new.rules - old.rules) - (old.rules - new.rules):
-        write.condition_check(RuleItem, other, condition=RuleItem.version == graph[other])
-    for schedule in old.schedules - new.schedules:
-        write.update(ScheduleItem(schedule), actions=[ScheduleItem.rule_ids.delete({rule_id})])
-    for schedule in new.schedules - old.schedules:
-        there = ScheduleItem.id.exists()
-        write.update(ScheduleItem(schedule), actions=[ScheduleItem.rule_ids.add({rule_id})], condition=there)
-
-
-def _publish(write: TransactWrite, rule: Rule, compact: str | None, more: int) -> None:
-    balancer = rule.spec.load_balancer_id
-    if balancer is None or compact is None:
-        return
-    write.save(ProxyItem(balancer, f"rule#{rule.id}", body=compact))
-    there_with_room = ProxyItem.load_balancer_id.exists() & (ProxyItem.rules < MAX_RULES_PER_PROXY + 1 - more)
-    write.update(
-        ProxyItem(balancer, "poll"),
-        actions=[ProxyItem.rules_version.add(1), ProxyItem.rules.add(more)],
-        condition=there_with_room,
-    )
-
-
-def _withdraw(write: TransactWrite, stored: Rule) -> None:
-    balancer = stored.spec.load_balancer_id
-    if balancer is None:
-        return
-    write.delete(ProxyItem(balancer, f"rule#{stored.id}"))
-    write.delete(ProxyItem(balancer, f"state#{stored.id}"))
-    write.update(
-        ProxyItem(balancer, "poll"),
-        actions=[ProxyItem.rules_version.add(1), ProxyItem.states_version.add(1), ProxyItem.rules.add(-1)],
-    )
+        return {words[i.key]: i.owner for i in found if i.owner != allowed[i.key] and not is_free(i, rule_id)}

@@ -11,6 +11,7 @@ from chalicelib.adapters.dynamodb.back_offs import DynamoBackOffs
 from chalicelib.adapters.dynamodb.balancers import DynamoBalancers
 from chalicelib.adapters.dynamodb.events import DynamoEvents
 from chalicelib.adapters.dynamodb.keys import DynamoKeys
+from chalicelib.adapters.dynamodb.members import DynamoMemberships
 from chalicelib.adapters.dynamodb.models import configure
 from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
@@ -28,6 +29,7 @@ class DynamoStores:
 
     rules: DynamoRules
     schedules: DynamoSchedules
+    memberships: DynamoMemberships
     status: DynamoRuleStatus
     activity: DynamoActivity
     proxies: DynamoProxyStore
@@ -52,6 +54,7 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
     return DynamoStores(
         DynamoRules(clock),
         DynamoSchedules(clock),
+        DynamoMemberships(clock),
         DynamoRuleStatus(clock),
         DynamoActivity(clock),
         DynamoProxyStore(clock),

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import CloudError, ThrottledError
+from chalicelib.domain.membership import TaggedResource
 from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import (
     OWN_ACCOUNT,
@@ -61,6 +62,7 @@ class FakeInstance:
     halt: timedelta = timedelta(seconds=30)
     protections: tuple[Protection, ...] = ()
     can_hibernate: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
     falls_back: str | None = None
     state_reason: str | None = None
     launched_at: datetime | None = None
@@ -115,6 +117,19 @@ class FakeCloud:
                 self._called("protections")
                 found[ref] = replace(seen, protections=self.instances[ref].protections)
         return found
+
+    def tagged(self, place: Place, keys: Sequence[str]) -> dict[ResourceRef, TaggedResource]:
+        for _ in range(0, len(keys), BATCH):
+            self._called("tagged")
+        having = [
+            (ref, instance)
+            for ref, instance in self.instances.items()
+            if ref.place == place and instance.state is not ResourceState.GONE and instance.tags.keys() & set(keys)
+        ]
+        return {
+            ref: TaggedResource(self._observed(ref, status_checks=False), dict(instance.tags))
+            for ref, instance in having
+        }
 
     def start(self, refs: Sequence[ResourceRef]) -> Sequence[Outcome]:
         return self._ask("start", self._start, refs)
@@ -178,7 +193,7 @@ class FakeCloud:
             ref,
             instance.state,
             instance.private_ip,
-            None,
+            instance.tags.get("Name"),
             instance.state_reason,
             shown,
             ok,

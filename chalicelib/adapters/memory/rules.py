@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
 from dataclasses import fields, replace
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
+from chalicelib.adapters.memory.claims import MemoryClaims, check_size
 from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.paging import page
 from chalicelib.domain.claims import (
     CHANGED_MEANWHILE,
-    MAX_CLAIMS,
-    SHARED_HTTP,
-    TOO_MANY,
+    MOVED_MEANWHILE,
     links,
-    owned,
-    resource_key,
-    shared_ports,
+    owned_members,
 )
 from chalicelib.domain.errors import (
-    AlreadyClaimedError,
     ConflictError,
     LostClaimError,
     NeighbourChangedError,
@@ -30,6 +25,7 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
+from chalicelib.domain.membership import NO_MEMBERS, PIECE, TaggedRule, carried_over
 from chalicelib.domain.rules import Rule, RuleStatus
 from chalicelib.ports import NO_GRAPH, NOBODY, DueRule
 
@@ -49,7 +45,7 @@ _decisive = attrgetter(*(f.name for f in fields(RuleStatus) if f.name not in _NO
 
 
 class MemoryRules:
-    """Implements RuleRepository and RuleStatusStore over one dictionary, with the due ones found by their time."""
+    """Implements RuleRepository, Memberships and RuleStatusStore over one dictionary; who is due is found by time."""
 
     def __init__(self, proxies: MemoryProxyStore, schedules: MemorySchedules, clock: Clock) -> None:
         self._proxies = proxies
@@ -57,8 +53,7 @@ class MemoryRules:
         self._clock = clock
         self._rules: dict[str, Rule] = {}
         self._due: list[tuple[datetime, str]] = []
-        self._owners: dict[str, str] = {}
-        self._sharers: dict[str, set[str]] = defaultdict(set)
+        self._claims = MemoryClaims()
         self._answers = Answers(clock)
 
     # RuleRepository
@@ -72,10 +67,10 @@ class MemoryRules:
     ) -> Rule:
         if (known := self._answers.first(idempotency)) is not None:
             return self.get(known)
-        _check_size(None, rule.spec)
+        check_size(None, rule.spec)
         self._check_room(rule.spec)
         self._check_links(rule.spec, graph)
-        self._take(rule.id, rule.spec)
+        self._claims.take(rule.id, rule.spec)
         self._put(rule)
         self._link(rule.id, None, rule.spec)
         self._publish(rule, compact)
@@ -96,12 +91,13 @@ class MemoryRules:
 
     def replace(self, before: Rule, after: Rule, compact: str | None, graph: Mapping[str, int] = NO_GRAPH) -> Rule:
         stored = self._at_version(before)
+        _check_members(before, stored, after)
         self._check_links(after.spec, graph)
         if after.spec.load_balancer_id != stored.spec.load_balancer_id:
             self._check_room(after.spec)
-        _check_size(stored.spec, after.spec)
-        self._take(stored.id, after.spec)
-        self._give_back(stored, after.spec)
+        check_size(stored.spec, after.spec)
+        self._claims.take(stored.id, after.spec)
+        self._claims.give_back(stored, after.spec)
         if stored.spec.load_balancer_id is not None and stored.spec.load_balancer_id != after.spec.load_balancer_id:
             self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
         now = self._clock.now()
@@ -112,6 +108,7 @@ class MemoryRules:
             version=stored.version + 1,
             revision=stored.revision + 1,
             updated_at=now,
+            membership=carried_over(stored, after.spec),
         )
         self._put(new)
         self._link(new.id, stored.spec, new.spec)
@@ -123,15 +120,36 @@ class MemoryRules:
         if stored.dependents:
             raise ConflictError(f"Rules depend on {rule.id}: {', '.join(stored.dependents)}.")
         self._link(stored.id, stored.spec, None)
-        self._give_back(stored, None)
+        self._claims.give_back(stored, None)
+        self._claims.give_things_back(stored.id, owned_members(stored.spec, stored.members))
         self._not_due(stored)
         del self._rules[stored.id]
         if stored.spec.load_balancer_id is not None:
             self._proxies.drop_rule(stored.spec.load_balancer_id, stored.id)
 
     def owners(self, refs: Sequence[ResourceRef]) -> dict[ResourceRef, str]:
-        keys = {ref: resource_key(ref) for ref in refs}
-        return {ref: self._owners[key] for ref, key in keys.items() if key in self._owners}
+        return self._claims.owners(refs)
+
+    # Memberships
+
+    def tagged(self, limit: int, cursor: str | None = None) -> Page[TaggedRule]:
+        rules = [TaggedRule.of(r) for r in self._rules.values() if r.spec.tags or r.membership != NO_MEMBERS]
+        return page(rules, limit, cursor, _by_age, of="tagged")
+
+    def move(self, before: Rule, after: Rule, compact: str | None) -> Rule:
+        stored = self._at_revision(before)
+        old, new = set(stored.members), set(after.members)
+        if len(old ^ new) > PIECE:
+            raise TooLargeError(f"At most {PIECE} resources join or leave a rule at once, not {len(old ^ new)}.")
+        if stored.spec.load_balancer_id is not None and compact is not None:
+            self._proxies.poll(stored.spec.load_balancer_id)
+        self._claims.take_things(stored.id, owned_members(stored.spec, new - old))
+        self._claims.give_things_back(stored.id, owned_members(stored.spec, old - new))
+        status = _keep_wake(stored, after.status)
+        moved = replace(stored, membership=after.membership, status=status, revision=stored.revision + 1)
+        self._put(moved)
+        self._publish(moved, compact)
+        return moved
 
     # RuleStatusStore
 
@@ -216,31 +234,6 @@ class MemoryRules:
             raise VersionMismatchError(f"Rule {rule.id} is at version {stored.version}, not {rule.version}.")
         return stored
 
-    def _take(self, rule_id: str, spec: RuleSpec) -> None:
-        things, shared = owned(spec), shared_ports(spec)
-        taken = {t.words: self._owner(t.key, rule_id) for t in things}
-        taken |= {t.words: self._owner(t.key, rule_id) for t in shared if self._owners.get(t.key) != SHARED_HTTP}
-        others = {words: owner for words, owner in taken.items() if owner not in {None, rule_id}}
-        if others:
-            raise AlreadyClaimedError({words: str(owner) for words, owner in others.items()})
-        self._owners |= {t.key: rule_id for t in things} | {t.key: SHARED_HTTP for t in shared}
-        for thing in shared:
-            self._sharers[thing.key].add(rule_id)
-
-    def _owner(self, key: str, rule_id: str) -> str | None:
-        """Who has it; nobody where no other rule shares it any more."""
-        owner = self._owners.get(key)
-        return None if owner == SHARED_HTTP and not self._sharers[key] - {rule_id} else owner
-
-    def _give_back(self, stored: Rule, after: RuleSpec | None) -> None:
-        kept = owned(after) if after else ()
-        for thing in owned(stored.spec):
-            if thing not in kept and self._owners.get(thing.key) == stored.id:
-                del self._owners[thing.key]
-        for thing in shared_ports(stored.spec):
-            if after is None or thing not in shared_ports(after):
-                self._sharers[thing.key].discard(stored.id)
-
     def _check_links(self, spec: RuleSpec, graph: Mapping[str, int]) -> None:
         known = {rule_id: rule.version for rule_id, rule in self.get_many(list(graph)).items()}
         if known != graph or len(self._schedules.get_many(spec.schedule_ids)) < len(spec.schedule_ids):
@@ -276,15 +269,10 @@ def _by_due(rule: DueRule) -> list[str]:
     return [rule.due_at.isoformat(timespec="microseconds"), rule.id]
 
 
-def _check_size(before: RuleSpec | None, after: RuleSpec) -> None:
-    """As in DynamoDB, where one transaction carries all that a rule has, and all that a change takes and gives back."""
-    count = len(owned(after)) + len(shared_ports(after)) + len(links(after))
-    if count > MAX_CLAIMS:
-        raise TooLargeError(TOO_MANY.format(count))
-    if before is None:
-        return
-    old, new = links(before), links(after)
-    changes = len(set(owned(before)) ^ set(owned(after))) + len(set(shared_ports(after)) - set(shared_ports(before)))
-    changes += len(old.rules ^ new.rules) + len(old.schedules ^ new.schedules)
-    if changes > MAX_CLAIMS:
-        raise TooLargeError(f"{TOO_MANY.format(changes)} What a change takes and gives back counts together.")
+def _by_age(rule: TaggedRule) -> list[str]:
+    return [rule.created_at.isoformat(timespec="microseconds"), rule.id]
+
+
+def _check_members(before: Rule, stored: Rule, after: Rule) -> None:
+    if before.membership != stored.membership or (stored.members and after.spec.place != stored.spec.place):
+        raise ConflictError(MOVED_MEANWHILE)

@@ -174,7 +174,7 @@ class MemoryStores:
         self.proxies = MemoryProxyStore(clock)
         self.schedules = MemorySchedules(clock)
         self.rules = MemoryRules(self.proxies, self.schedules, clock)
-        self.status = self.rules
+        self.status = self.memberships = self.rules
         self.activity = MemoryActivity(clock)
         self.balancers = MemoryBalancers(self.proxies, clock)
         self.keys = MemoryKeys()

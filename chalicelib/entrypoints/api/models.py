@@ -37,6 +37,13 @@ RoleArn = Annotated[
 ]
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 ExternalId = Annotated[str, _matches(r"[\w+=,.@:/-]{2,1224}", "an external id of 2 to 1224 characters")]
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html (tag restrictions)
+TagKey = Annotated[
+    str,
+    Field(min_length=1, max_length=128),
+    _matches(r"(?is)(?!aws:).+", "a tag of yours: those of AWS itself, with keys that begin with aws:, cannot be used"),
+]
+TagValue = Annotated[str, Field(max_length=256)]
 LoadBalancerId = Annotated[str, _matches(r"lb_[a-z0-9]{1,40}", "a load balancer id")]
 Member = Annotated[str, _matches(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")]
 

@@ -206,7 +206,9 @@ def validated(model: type[M], data: dict[str, Any], context: dict[str, float] | 
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    # Pydantic marks a fault of a dictionary's key, rather than of its value, with one more part.
+    parts = [part for part in location if part != "[key]"]
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.lstrip(".")
 
 

@@ -24,6 +24,8 @@ from chalicelib.entrypoints.api.models import (
     RuleId,
     ScheduleId,
     Strict,
+    TagKey,
+    TagValue,
 )
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -137,10 +139,19 @@ class ResourcesBody(Strict):
 
     kind: Annotated[Literal["ec2"], _only("ec2")]
     region: Region
-    instance_ids: Annotated[list[InstanceId], AfterValidator(_distinct)] = Field(min_length=1, max_length=50)
-    tags: Later = Field(default_factory=dict)
+    tags: dict[TagKey, TagValue] = Field(default={}, max_length=10)
+    instance_ids: Annotated[list[InstanceId], AfterValidator(_distinct)] = Field(
+        default=[], max_length=50, validate_default=True
+    )
     cluster_ids: Later = Field(default_factory=list)
     when_idle: Literal["stop", "hibernate"] = "stop"
+
+    @field_validator("instance_ids")
+    @classmethod
+    def _or_tags(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if not value and info.data.get("tags") == {}:
+            raise ValueError("needs at least one instance where tags has no tag")
+        return value
 
 
 class ConnectorBody(Strict):
@@ -299,6 +310,7 @@ class RuleBody(Strict):
             depends_on=tuple(DependsOn(n.rule_id, timedelta(seconds=n.delay_seconds)) for n in self.depends_on),
             schedule_ids=tuple(self.schedule_ids),
             guards=tuple(guard.guard() for guard in self.guards),
+            tags=tuple(sorted(self.resources.tags.items())),
             connector=OWN_ACCOUNT
             if self.connector is None
             else Connector(self.connector.role_arn, self.connector.external_id),

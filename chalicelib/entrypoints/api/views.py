@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.guards import GuardMetric
+from chalicelib.domain.membership import MAX_LEFT_OUT
 from chalicelib.domain.resources import OWN_ACCOUNT
 from chalicelib.usecases.observe import last_use
 
@@ -58,7 +59,7 @@ def settings_of(spec: RuleSpec) -> Json:
             "kind": spec.kind.value,
             "region": spec.region,
             "instance_ids": list(spec.resource_ids),
-            "tags": {},
+            "tags": dict(spec.tags),
             "when_idle": spec.when_idle,
         },
         "connector": None if spec.connector == OWN_ACCOUNT else asdict(spec.connector),
@@ -131,6 +132,7 @@ def rule_view(rule: Rule, services: Services) -> Json:
         "due_at": stamp(status.due_at),
         "listen": rule.listen,
         "dependents": list(rule.dependents),
+        "members": list(rule.members),
         "resources_observed": [{"id": s.id, "state": s.state.value, "private_ip": s.private_ip} for s in status.seen],
         "startable": held is None,
         "not_startable": held and {"code": held.reason.value, "words": held.words, "until": stamp(held.until)},
@@ -311,7 +313,13 @@ def _override(override: Override | None, now: datetime) -> Json | None:
 
 
 def _warnings(rule: Rule) -> list[str]:
-    spec = rule.spec
+    spec, members = rule.spec, rule.membership
+    words = []
     if spec.load_balancer_id is None and not spec.schedule_ids and not rule.dependents:
-        return [f"{Reason.NO_SOURCE.words} It is stopped by cool-down only."]
-    return []
+        words.append(f"{Reason.NO_SOURCE.words} It is stopped by cool-down only.")
+    if members.unread is not None:
+        words.append(f"Resources with its tags could not be looked up: {members.unread}")
+    words += [f"{out.id} has its tags and is left out: it {out.why}." for out in members.left_out]
+    if len(members.left_out) == MAX_LEFT_OUT:
+        words.append(f"There may be more that are left out; {MAX_LEFT_OUT} are named.")
+    return words

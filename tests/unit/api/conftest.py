@@ -60,6 +60,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.clock,
         world.ids,
         world.usage,
+        world.discover,
     )
     schedules = ManageSchedules(
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids

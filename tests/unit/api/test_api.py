@@ -46,7 +46,7 @@ WRONG = [
     ("resources.region", "mars"),
     ("resources.instance_ids", []),
     ("resources.instance_ids[0]", "i-xyz"),
-    ("resources.tags", {"env": "staging"}),
+    ("resources.tags", {"aws:env": "staging"}),
     ("resources.when_idle", "sleep"),
     ("connector", {"role_arn": "arn:aws:iam::210987654321:role/autostop-x"}),
     ("connector.role_arn", "arn:aws:iam::210987654321:role/admin"),

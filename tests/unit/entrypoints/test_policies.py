@@ -15,6 +15,7 @@ from chalice.test import Client
 import app as application
 from chalicelib import bootstrap
 from chalicelib.adapters.aws.clients import client
+from chalicelib.adapters.aws.clients import forget as forget_clients
 from chalicelib.domain.access import Role
 from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.resources import Connector, Place, ResourceKind, ResourceRef
@@ -166,6 +167,7 @@ def test_reconcile_may_start_and_stop(stage: Stage) -> None:
 
 
 def test_reconcile_may_go_to_another_account(stage: Stage) -> None:
+    forget_clients()
     theirs = Connector("arn:aws:iam::210987654321:role/autostop-access", "e1")
     stage.add_rule("i-0001", connector=theirs)
     stage.calls.clear()

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent.parent
-MODULES = ["app"] + [
-    f"chalicelib.entrypoints.{name}" for name in ("tick", "reconcile", "ec2_state", "ec2_calls", "proxy_logs")
-]
+FUNCTIONS = ("tick", "reconcile", "discover", "ec2_state", "ec2_calls", "proxy_logs")
+MODULES = ["app", *(f"chalicelib.entrypoints.{name}" for name in FUNCTIONS)]
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled="
 ONE_REQUEST = """
 import os, app
