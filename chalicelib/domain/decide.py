@@ -37,9 +37,10 @@ DRAIN_RENEWAL = timedelta(seconds=30)
 DRAIN_GIVEN_UP = timedelta(minutes=3)
 
 LOOK_STARTING = timedelta(seconds=5)
-LOOK_PENDING = timedelta(seconds=10)
+LOOK_PENDING = timedelta(seconds=15)
+LOOK_DEPENDENCY = timedelta(seconds=20)
 LOOK_HEALTH = timedelta(seconds=5)
-"""What matters while AWS boots and a guest begins to accept is told, by EventBridge and by the proxy's report."""
+"""What these wait for is told when it is so: by EventBridge, by the rule that is needed, by the proxy's report."""
 
 LOOK_UNHEALTHY = timedelta(minutes=1)
 """A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
@@ -156,20 +157,21 @@ class _Case:
             )
         missing = self._missing_dependency()
         if missing is not None:
-            return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.AWAITING_DEPENDENCY, detail=missing)
+            look, why = missing
+            return self._say(Action.WAIT, RuleState.STARTING, look, Reason.AWAITING_DEPENDENCY, detail=why)
         return self._say(Action.START, RuleState.STARTING, LOOK_STARTING, ids=stopped)
 
-    def _missing_dependency(self) -> str | None:
-        """The first rule that this one needs and that is not up for its delay yet, in words."""
+    def _missing_dependency(self) -> tuple[timedelta, str] | None:
+        """The first rule that this one needs and that is not up for its delay yet: when to look again, and in words."""
         for dependency in self.facts.dependencies:
             ready_at = dependency.ready_at()
             if ready_at is None:
                 status = dependency.rule.status
                 why = f": {status.detail}" if status.state is RuleState.FAILED and status.detail else ""
-                return f"{dependency.name} is {status.state}{why}."
+                return LOOK_DEPENDENCY, f"{dependency.name} is {status.state}{why}."
             if self.now < ready_at:
-                left = int((ready_at - self.now).total_seconds()) + 1
-                return f"{dependency.name} is up; {left} s of its delay are left."
+                left = ready_at - self.now
+                return left, f"{dependency.name} is up; {int(left.total_seconds()) + 1} s of its delay are left."
         return None
 
     def _starting(self, reason: Reason, look: timedelta) -> Decision:

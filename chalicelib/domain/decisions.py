@@ -132,7 +132,7 @@ class Evidence:
 RESYNC = timedelta(hours=1)
 """How long a quiet rule that runs goes unlooked at when every event is lost."""
 
-AT_REST = timedelta(hours=6)
+AT_REST = timedelta(hours=8)
 """The same of a rule that is down, disabled or without a source: only what is done by hand could be missed."""
 
 

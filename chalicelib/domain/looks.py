@@ -42,12 +42,12 @@ _COUNTED = {
 def can_add(rule: Rule, facts: Facts, at: datetime) -> bool:
     """Whether a look can add to the records: if not, they need not even be read. `rule` is as it was before the look.
 
-    In each quarter of a day it can once whatever it saw: what an earlier look failed to store is stored then.
+    In each third of a day it can once whatever it saw: what an earlier look failed to store is stored then.
     """
     since = rule.status.observed_at
     if since is None or rule.spec.dry_run or rule.updated_at >= since:
         return True
-    if _quarter(since) != _quarter(at) or overdue(rule, at):
+    if _third(since) != _third(at) or overdue(rule, at):
         return True
     if any(resource.launched_at and resource.launched_at > since for resource in facts.resources):
         return True
@@ -55,8 +55,8 @@ def can_add(rule: Rule, facts: Facts, at: datetime) -> bool:
     return before != {seen.ref.id: _COUNTED.get(seen.state) for seen in facts.resources}
 
 
-def _quarter(at: datetime) -> tuple[date, int]:
-    return at.date(), at.hour // 6
+def _third(at: datetime) -> tuple[date, int]:
+    return at.date(), at.hour // 8
 
 
 def look_at(rule: Rule, facts: Facts, decision: Decision, at: datetime, scheduled: tuple[Stretch, ...] | None) -> Look:

@@ -90,11 +90,38 @@ def recorded(known: Iterable[UsageDay], look: Look) -> tuple[UsageDay, ...]:
     others: dict[date, UsageDay] = {}
     for record in known:
         (mine if record.dry_run is look.dry_run else others)[record.day] = record
+    if not others and _is_known(mine.get(look.at.date()), look):
+        return ()
     found = _added(mine, look)
     if others:
         closed = replace(look, dry_run=not look.dry_run, sights=())
         found += _added(others, closed)
     return tuple(found)
+
+
+def _is_known(today: UsageDay | None, look: Look) -> bool:
+    """Whether the day's record ends with just what the look saw: so it is with most, and they need not be replayed."""
+    if today is None or look.overdue or len(today.changes) >= MOST_CHANGES:
+        return False
+    if today.scheduled is not None or look.scheduled is not None:
+        return False  # what a day's schedules say can change while it goes on
+    if (today.load_balancer_id, today.hourly_cost) != (look.load_balancer_id, look.hourly_cost):
+        return False
+    last = {change.resource_id: change for change in today.changes}
+    there = {id_ for id_, change in last.items() if change.state is not None}
+    return there == {sight.paid.ref.id for sight in look.sights} and all(
+        sight.paid in today.products
+        and last[sight.paid.ref.id].state is sight.state
+        and last[sight.paid.ref.id].at <= look.at
+        and not _was_up_meanwhile(sight, look)
+        for sight in look.sights
+    )
+
+
+def _was_up_meanwhile(sight: Sight, look: Look) -> bool:
+    """Whether what is down was launched since the look before: it was up, nobody knows for how long."""
+    launched = sight.launched_at if sight.state is IntervalState.DOWN else None
+    return launched is not None and look.since is not None and look.since < launched <= look.at
 
 
 def _added(known: Mapping[date, UsageDay], look: Look) -> list[UsageDay]:
@@ -132,10 +159,8 @@ def _lose_sight(timeline: Timeline, since: datetime) -> None:
 def _see(timeline: Timeline, resource_id: str, sight: Sight, look: Look) -> None:
     now = _last(timeline, look.at)
     if now is not None and now.state is sight.state:
-        launched = sight.launched_at
-        if now.state is IntervalState.DOWN and look.since and launched and look.since < launched <= look.at:
-            # It was up between two looks, nobody knows for how long.
-            _raise(timeline, resource_id, max(launched, _down_since(timeline, look.at)), look.at)
+        if _was_up_meanwhile(sight, look) and sight.launched_at:
+            _raise(timeline, resource_id, max(sight.launched_at, _down_since(timeline, look.at)), look.at)
             _put(timeline, Change(look.at, resource_id, IntervalState.DOWN))
         return
     if now is not None and now.state is IntervalState.DOWN and sight.state is IntervalState.UP:

@@ -12,7 +12,7 @@ from chalicelib.entrypoints import logging_setup
 bp = Blueprint(__name__)
 
 
-@bp.schedule(Cron(30, 7, "*", "*", "?", "*"), name="savings_rollup")
+@bp.schedule(Cron(30, 9, "*", "*", "?", "*"), name="savings_rollup")
 def savings_rollup(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers how many totals were kept, and how many wait for a price."""
     del event

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class RecordUsage:
-    """What it fails to store a later look stores, within six hours: no failure of it may hold up a start or a stop."""
+    """What it fails to store, a look stores within eight hours: no failure of it may hold up a start or a stop."""
 
     records: UsageRecords
     recurrences: Recurrences

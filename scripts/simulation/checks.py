@@ -126,7 +126,8 @@ class Checks:
         if now < used + rule.spec.idle:
             yield f"stopped with activity at {used:%d %b %H:%M:%S} inside its idle time of {rule.spec.idle}"
         began = [self._cloud.instances[ref].running_since for ref in rule.refs]
-        oldest = min((at for at in began if at is not None), default=None)
+        # Where a part is down, as one that was stopped before the others, when it began to run is not to be seen here.
+        oldest = None if None in began else min((at for at in began if at is not None), default=None)
         if oldest is not None and now < oldest + rule.spec.idle:
             yield f"stopped although it runs only since {oldest:%d %b %H:%M:%S}, less than its idle time"
 

@@ -24,9 +24,11 @@ from scripts.simulation.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chalicelib.domain.rules import Rule
     from scripts.simulation.checks import Violation
 
 HOUR = timedelta(hours=1)
+MANY = 1000
 QUIET = 12 * HOUR
 """After the simulated days nothing goes wrong and nobody comes for so long; then every rule is where it belongs."""
 
@@ -81,9 +83,9 @@ def _figures(world: World, days: int) -> dict[str, str]:
 
 
 def _recorded(world: World, days: int) -> str:
-    """What the records of usage claim of the rules that are no dry run, beside what was so."""
+    """What the records of usage claim of the rules that are no dry run, beside what was so; of many, of each tenth."""
     claimed = unknown = truly = 0.0
-    for rule_id, guest in world.guests.items():
+    for rule_id, guest in list(world.guests.items())[:: 10 if len(world.guests) >= MANY else 1]:
         if world.rules.get(rule_id).spec.dry_run:
             continue
         total = world.savings.of_rule(rule_id, START, world.clock.now()).actual.total
@@ -109,6 +111,8 @@ def _check_rest(world: World) -> None:
         if _may_be_either(world, rule_id):
             wanted = {True, False}
         up = {True: {ResourceState.RUNNING}, False: {ResourceState.STOPPED}}
+        if _is_left_alone(rule) and states <= up[True] | up[False]:
+            continue  # whatever hands did to its parts stays
         if not any(states == up[way] for way in wanted):
             world.checks.found(rule_id, now, f"does not converge: {rule.status.state}, {rule.status.reason}, {states}")
         elif rule.status.state is not (RuleState.UP if states == up[True] else RuleState.DOWN):
@@ -119,10 +123,14 @@ def _may_be_either(world: World, rule_id: str) -> bool:
     """Whether something but traffic and its own schedules decides."""
     rule = world.rules.get(rule_id)
     status = rule.status
-    unwatched = rule.spec.load_balancer_id is None and not rule.spec.schedule_ids and not rule.dependents
-    return unwatched or bool(
+    return _is_left_alone(rule) or bool(
         status.override or status.stopped_by_hand_at or status.started_by_hand_at or rule.dependents
     )
+
+
+def _is_left_alone(rule: Rule) -> bool:
+    """Whether nothing at all but people decides."""
+    return rule.spec.load_balancer_id is None and not rule.spec.schedule_ids and not rule.dependents
 
 
 @contextmanager

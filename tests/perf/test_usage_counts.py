@@ -28,13 +28,13 @@ class Counted:
         world.stores.usage.of_rule = counted_of_rule  # type: ignore[method-assign]
 
 
-def test_a_rule_that_rests_costs_one_write_and_four_reads_a_day():
+def test_a_rule_that_rests_costs_one_write_and_three_reads_a_day():
     world = World(**ALONE)
     live(world, DAY + timedelta(minutes=30))
     counted = Counted(world)
     live(world, DAY + timedelta(days=10, minutes=30))
     assert counted.writes == 10
-    assert counted.reads == 10 * 4
+    assert counted.reads == 10 * 3
 
 
 def test_each_change_that_is_observed_costs_one_write():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.domain import recording
 from chalicelib.domain.costs import UnknownCost
 from chalicelib.domain.products import Ec2Product
 from chalicelib.domain.recording import MOST_CHANGES, Look, Sight, recorded
@@ -308,3 +309,14 @@ def test_a_look_writes_the_days_it_changes_and_no_others(looks: list[Look]):
             if key not in before or replace(record, version=0) != replace(before[key], version=0)
         ]
         assert records.writes - writes == len(changed)
+
+
+@given(lives(), st.data())
+def test_what_is_taken_for_known_at_a_glance_adds_nothing_when_it_is_replayed(looks: list[Look], data: st.DataObject):
+    records = Records()
+    for n, _ in enumerate(looks):
+        each = data.draw(st.sampled_from(looks[: n + 1]))
+        mine = {r.day: r for r in records.days.values() if each.first_day <= r.day <= each.at.date()}
+        if recording._is_known(mine.get(each.at.date()), each):
+            assert recording._added(mine, each) == []
+        records.add(each)

@@ -47,7 +47,7 @@ def test_the_records_claim_nearly_every_hour_that_was_down_and_never_more(chaos)
         words = simulate(40, 3, seed, chaos=chaos).summary["hours recorded as down"]
         claimed, truly, unknown = (int(number) for number in re.findall(r"\d+", words.replace(",", "")))
         assert claimed <= truly, words
-        # What rests was last looked at up to six hours ago: of the time since then nothing is claimed yet.
+        # What rests was last looked at up to eight hours ago: of the time since then nothing is claimed yet.
         assert claimed + unknown >= 0.98 * truly, words
         assert unknown <= 0.08 * truly, words
 
