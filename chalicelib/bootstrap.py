@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.reconcile import Reconciler
     from chalicelib.usecases.record_usage import RecordUsage
     from chalicelib.usecases.roll_up_savings import RollUpSavings
+    from chalicelib.usecases.savings import Savings
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.state_change import StateChange
     from chalicelib.usecases.tick import Tick
@@ -189,6 +190,17 @@ def roll_up_savings() -> RollUpSavings:
 
 
 @cache
+def savings() -> Savings:
+    """For the routes of savings alone: whoever wakes a rule does not wait for their imports."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.count_days import CountDays
+    from chalicelib.usecases.savings import Savings
+
+    s = _stores()
+    return Savings(s.rules, s.usage, CountDays(s.usage), new_price_book, SystemClock())
+
+
+@cache
 def manage_api_keys() -> ManageApiKeys:
     """For the API, and for the scripts that make the first key."""
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
@@ -209,7 +221,6 @@ def create_first_admin_key(by: str = "bootstrap") -> str:
 def services() -> Services:
     """For the API handler."""
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
-    from chalicelib.usecases.count_days import CountDays
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_account import ManageAccount
@@ -218,7 +229,6 @@ def services() -> Services:
     from chalicelib.usecases.manage_schedules import ManageSchedules
     from chalicelib.usecases.overrides import Overrides
     from chalicelib.usecases.proxy_config import ProxyConfig
-    from chalicelib.usecases.savings import Savings
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.warm_up import WarmUp
 
@@ -247,7 +257,7 @@ def services() -> Services:
         Explain(s.rules, _observer(), clock),
         ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),
-        Savings(s.rules, s.usage, CountDays(s.usage), new_price_book, clock),
+        savings,
         s.keys,
         s.events,
         s.activity,

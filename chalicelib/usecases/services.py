@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
@@ -34,7 +36,7 @@ class Services:
     explain: Explain
     proxy_config: ProxyConfig
     warm_up: WarmUp
-    savings: Savings
+    savings: Callable[[], Savings]
     keys: ApiKeyRepository
     events: EventLog
     activity: ActivityStore

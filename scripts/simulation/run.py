@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 MANY = 1000
-QUIET = 12 * HOUR
-"""After the simulated days nothing goes wrong and nobody comes for so long; then every rule is where it belongs."""
+QUIET = 12 * HOUR + timedelta(minutes=17)
+"""After the simulated days nothing goes wrong and nobody comes for so long; then every rule is where it belongs.
+
+It ends at no boundary of a schedule, where rules are on their way.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from chalicelib.adapters.dynamodb.codec import dump, know, load
 from chalicelib.adapters.dynamodb.cursors import decode, encode, not_ours
 from chalicelib.adapters.dynamodb.errors import condition_failed, overtaken, translated
 from chalicelib.adapters.dynamodb.models import UsageItem
-from chalicelib.domain import account_days, intervals, products, savings, usage, usage_days
-from chalicelib.domain.account_days import AccountDay
+from chalicelib.domain import intervals, products, usage, usage_days
 from chalicelib.domain.errors import VersionMismatchError
 from chalicelib.domain.usage_days import KEPT, UsageDay, midnight
 from chalicelib.ports import Page
@@ -21,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
+    from chalicelib.domain.account_days import AccountDay
     from chalicelib.ports import Clock
 
-know(account_days, intervals, products, savings, usage, usage_days)
+know(intervals, products, usage, usage_days)
 
 ACCOUNT = "account"
 """The hash key of totals: no rule has such an id."""
@@ -81,7 +81,11 @@ class DynamoUsage:
         between = UsageItem.day.between(_TOTAL + first.isoformat(), _TOTAL + last.isoformat() + _LAST)
         with translated():
             found = list(UsageItem.query(ACCOUNT, between))
-        return tuple(load(AccountDay, item.body) for item in self._live(found))
+        # Imported when it is asked for: the worker records usage, and knows nothing of savings.
+        from chalicelib.domain import account_days, savings  # noqa: PLC0415
+
+        know(account_days, savings)
+        return tuple(load(account_days.AccountDay, item.body) for item in self._live(found))
 
     def keep_total(self, total: AccountDay) -> None:
         key = _TOTAL + _key(total.day, dry_run=total.dry_run)

@@ -29,12 +29,12 @@ routes = Routes(__name__)
     query=("from", "to"),
 )
 def of_rule(call: Call[None], rule_id: str) -> Json:
-    return rule_savings_view(call.services.savings.of_rule(rule_id, *_between(call)))
+    return rule_savings_view(call.services.savings().of_rule(rule_id, *_between(call)))
 
 
 @routes.add("GET", "/savings", Role.VIEWER, "What the whole account saved, by UTC day", query=("from", "to"))
 def of_account(call: Call[None]) -> Json:
-    return account_savings_view(call.services.savings.of_account(*_between(call)))
+    return account_savings_view(call.services.savings().of_account(*_between(call)))
 
 
 def _between(call: Call[None]) -> tuple[datetime, datetime]:

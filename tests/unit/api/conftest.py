@@ -78,7 +78,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.explain,
         world.config,
         world.warm_up,
-        world.savings,
+        lambda: world.savings,
         s.keys,
         s.events,
         s.activity,
