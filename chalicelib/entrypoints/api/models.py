@@ -61,7 +61,8 @@ Later = Annotated[object, BeforeValidator(unsupported)]
 class Strict(BaseModel):
     """Unknown fields and silent conversions are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    # Built when first used: a wake does not wait for the model of a rule.
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class WarmUpBody(Strict):
