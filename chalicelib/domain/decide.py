@@ -9,8 +9,24 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.decisions import AT_REST, RESYNC, Action, Decision, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
 from chalicelib.domain.membership import by_tags_alone
-from chalicelib.domain.resources import ResourceKind, ResourceState
+from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
+from chalicelib.domain.waits import (
+    DESCRIBE_LAG,
+    DRAIN_GIVEN_UP,
+    DRAIN_RENEWAL,
+    LOOK_DEPENDENCY,
+    LOOK_DRAINING,
+    LOOK_DRY_RUN,
+    LOOK_HEALTH,
+    LOOK_LIMITED,
+    LOOK_PAUSED,
+    LOOK_PENDING,
+    LOOK_STARTING,
+    LOOK_STOPPING,
+    LOOK_UNHEALTHY,
+    START_TIMEOUTS,
+)
 from chalicelib.domain.wish import wish
 
 if TYPE_CHECKING:
@@ -20,38 +36,6 @@ if TYPE_CHECKING:
     from chalicelib.domain.facts import Facts
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule, RuleStatus
-
-DESCRIBE_LAG = timedelta(seconds=20)
-"""For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
-
-START_TIMEOUTS = {ResourceKind.EC2: timedelta(minutes=10), ResourceKind.RDS: timedelta(minutes=30)}
-"""A start that AWS accepted and that is not up by then has failed. A database can take many minutes.
-
-https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StartInstance.html
-"""
-
-DRAIN = timedelta(seconds=60)
-"""How far ahead a drain reaches: the agent undoes it alone after that (design, section 2.6)."""
-
-DRAIN_RENEWAL = timedelta(seconds=30)
-DRAIN_GIVEN_UP = timedelta(minutes=3)
-
-LOOK_STARTING = timedelta(seconds=5)
-LOOK_PENDING = timedelta(seconds=15)
-LOOK_DEPENDENCY = timedelta(seconds=20)
-LOOK_HEALTH = timedelta(seconds=5)
-"""What these wait for is told when it is so: by EventBridge, by the rule that is needed, by the proxy's report."""
-
-LOOK_UNHEALTHY = timedelta(minutes=1)
-"""A rule that runs and does not accept: the proxy's report of a change brings the look that matters."""
-
-LOOK_DRY_RUN = timedelta(minutes=15)
-"""What would be down is not woken: only a look tells that it would be up again."""
-
-LOOK_PAUSED = timedelta(minutes=5)
-LOOK_LIMITED = timedelta(minutes=1)
-LOOK_DRAINING = timedelta(seconds=5)
-LOOK_STOPPING = timedelta(seconds=20)
 
 
 def decide(rule: Rule, facts: Facts, now: datetime) -> Decision:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.decide import DRAIN, decide, held_back
+from chalicelib.domain.decide import decide, held_back
 from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.errors import CloudError, LostClaimError, NeighbourChangedError, ThrottledError
 from chalicelib.domain.events import Event, EventKind
@@ -20,6 +20,7 @@ from chalicelib.domain.neighbours import needs_others
 from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
 from chalicelib.domain.transition import beside, drained, refused, settle, unobserved
+from chalicelib.domain.waits import DRAIN
 from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for

@@ -13,16 +13,8 @@ from chalicelib.domain.errors import Fault, InvalidInputError
 from chalicelib.entrypoints.api.models import CoolDownBody, Strict, WarmUpBody
 from chalicelib.entrypoints.api.routing import Call, Routes, validated
 from chalicelib.entrypoints.api.rule_model import RuleBody
-from chalicelib.entrypoints.api.views import (
-    Json,
-    event_view,
-    explanation_view,
-    page_of,
-    rule_view,
-    settings_of,
-    stamp,
-    total_view,
-)
+from chalicelib.entrypoints.api.rule_views import explanation_view, rule_view, settings_of
+from chalicelib.entrypoints.api.views import Json, event_view, page_of, stamp, total_view
 
 if TYPE_CHECKING:
     from chalicelib.domain.rules import Rule

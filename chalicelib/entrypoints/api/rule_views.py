@@ -1,0 +1,182 @@
+"""What the API answers of rules: as people asked for them, as they are, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.decisions import Reason
+from chalicelib.domain.guards import GuardMetric
+from chalicelib.domain.membership import MAX_LEFT_OUT
+from chalicelib.domain.resources import OWN_ACCOUNT
+from chalicelib.usecases.observe import last_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from chalicelib.domain.activity import Source
+    from chalicelib.domain.guards import Guard
+    from chalicelib.domain.rules import Override, Rule, RuleSpec
+    from chalicelib.usecases.explain import Explanation
+    from chalicelib.usecases.services import Services
+
+from chalicelib.entrypoints.api.views import Json, evidence_view, minutes, stamp
+
+
+def settings_of(spec: RuleSpec) -> Json:
+    """What people asked for, in the shape in which they ask."""
+    check = spec.health_check
+    return {
+        "name": spec.name,
+        "enabled": spec.enabled,
+        "dry_run": spec.dry_run,
+        "idle_minutes": minutes(spec.idle),
+        "resources": {
+            "kind": spec.kind.value,
+            "region": spec.region,
+            "instance_ids": list(spec.resource_ids),
+            "tags": dict(spec.tags),
+            "when_idle": spec.when_idle,
+        },
+        "connector": None if spec.connector == OWN_ACCOUNT else asdict(spec.connector),
+        "load_balancer_id": spec.load_balancer_id,
+        "http": [
+            {
+                "hosts": list(h.hosts),
+                "paths": list(h.paths),
+                "listen": {"protocol": h.listen_protocol, "port": h.listen_port},
+                "target": {"protocol": h.target_protocol, "port": h.target_port},
+                "action": "forward",
+                "redirect_url": None,
+            }
+            for h in spec.http
+        ],
+        "tcp": [{"protocol": t.protocol, "target_port": t.target_port, "listen_port": t.listen_port} for t in spec.tcp],
+        "health_check": check
+        and {
+            "protocol": check.protocol,
+            "port": check.port,
+            "path": check.path,
+            "status": list(check.status),
+            "timeout_seconds": check.timeout_seconds,
+            "interval_seconds": check.interval_seconds,
+        },
+        "while_starting": spec.while_starting.value,
+        "ignore": {
+            "paths": list(spec.ignore.paths),
+            "user_agents": list(spec.ignore.user_agents),
+            "cidrs": list(spec.ignore.cidrs),
+        },
+        "guards": [_guard(guard) for guard in spec.guards],
+        "depends_on": [
+            {"rule_id": need.rule_id, "delay_seconds": int(need.delay.total_seconds())} for need in spec.depends_on
+        ],
+        "schedule_ids": list(spec.schedule_ids),
+        "on_manual_change": spec.on_manual_change,
+        "accept_data_loss": spec.accept_data_loss,
+        "hourly_cost": spec.hourly_cost,
+    }
+
+
+def _guard(guard: Guard) -> Json:
+    view: Json = {"metric": guard.metric.value, "for_minutes": minutes(guard.window)}
+    if guard.metric is GuardMetric.CPU:
+        view["above_percent"] = guard.above
+    elif guard.metric.is_a_metric:
+        view["above"] = guard.above
+    return view
+
+
+def rule_view(rule: Rule, services: Services) -> Json:
+    """A rule with what is so. Costs one query for activity and one for the proxy's members."""
+    status = rule.status
+    sources: Iterable[Source] = ()
+    if rule.spec.load_balancer_id is not None:
+        sources = services.proxies.sources(rule.spec.load_balancer_id)
+    used = last_use(rule, services.activity.facts(rule.id))
+    held = rule.held_down(services.clock.now())
+    return {
+        "id": rule.id,
+        **settings_of(rule.spec),
+        "state": status.state.value,
+        "state_reason": status.reason
+        and {"code": status.reason.value, "words": status.reason.words, "detail": status.detail},
+        "state_since": stamp(status.since),
+        "override": _override(status.override, services.clock.now()),
+        "last_activity_at": stamp(used.at if used else None),
+        "watermarks": [_source(source, services.clock.now()) for source in sources],
+        "due_at": stamp(status.due_at),
+        "listen": rule.listen,
+        "dependents": list(rule.dependents),
+        "members": list(rule.members),
+        "resources_observed": [{"id": s.id, "state": s.state.value, "private_ip": s.private_ip} for s in status.seen],
+        "startable": held is None,
+        "not_startable": held and {"code": held.reason.value, "words": held.words, "until": stamp(held.until)},
+        "warnings": _warnings(rule),
+        "created_at": stamp(rule.created_at),
+        "updated_at": stamp(rule.updated_at),
+        "version": rule.version,
+    }
+
+
+def explanation_view(explanation: Explanation, now: datetime) -> Json:
+    """The decision now."""
+    decision, rule = explanation.decision, explanation.rule
+    return {
+        "rule_id": rule.id,
+        "state": rule.status.state.value,
+        "desired": decision.desired.value,
+        "action": decision.action.value,
+        "reason": {"code": decision.reason.value, "words": decision.words},
+        "blind": decision.reason in {Reason.BLIND, Reason.NO_SOURCE},
+        "evidence": [evidence_view(row, now) for row in decision.evidence],
+        "watermarks": [_source(source, now) for source in explanation.sources],
+        "last_activity_at": stamp(explanation.last_use.at) if explanation.last_use else None,
+        "until": stamp(decision.until),
+        "schedule": [
+            {
+                "from": stamp(span.start),
+                "to": stamp(span.end),
+                "kind": span.kind and span.kind.value,
+                "schedule_id": span.schedule_id,
+            }
+            for span in explanation.planned
+        ],
+    }
+
+
+def _source(source: Source, now: datetime) -> Json:
+    span = source.span
+    return {
+        "source": f"proxy {source.name}",
+        "proven_from": stamp(span.start) if span else None,
+        "watermark": stamp(span.end) if span else None,
+        "age_seconds": round((now - span.end).total_seconds(), 1) if span else None,
+        "silent": source.is_silent(now),
+    }
+
+
+def _override(override: Override | None, now: datetime) -> Json | None:
+    if override is None or not override.in_force(now):
+        return None
+    return {
+        "kind": override.kind.value,
+        "until": stamp(override.until),
+        "by": override.by,
+        "reason": override.reason,
+        "force": override.force,
+    }
+
+
+def _warnings(rule: Rule) -> list[str]:
+    spec, members = rule.spec, rule.membership
+    words = []
+    if spec.load_balancer_id is None and not spec.schedule_ids and not rule.dependents:
+        words.append(f"{Reason.NO_SOURCE.words} It is stopped by cool-down only.")
+    if members.unread is not None:
+        words.append(f"Resources with its tags could not be looked up: {members.unread}")
+    words += [f"{out.id} has its tags and is left out: it {out.why}." for out in members.left_out]
+    if len(members.left_out) == MAX_LEFT_OUT:
+        words.append(f"There may be more that are left out; {MAX_LEFT_OUT} are named.")
+    return words
