@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from chalicelib.adapters.aws.clients import client
 from chalicelib.adapters.aws.errors import translated
 from chalicelib.domain.guards import GuardMetric, Sample
+from chalicelib.domain.resources import ResourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,12 +52,24 @@ class _Source:
     scale: float = 1.0
 
 
+_MINUTE = timedelta(minutes=1)
 _SOURCES = {
-    GuardMetric.CPU: _Source("AWS/EC2", "CPUUtilization", "InstanceId", "Maximum", timedelta(minutes=5)),
+    (ResourceKind.EC2, GuardMetric.CPU): _Source(
+        "AWS/EC2", "CPUUtilization", "InstanceId", "Maximum", timedelta(minutes=5)
+    ),
     # A sum over five minutes, told as bytes a minute.
-    GuardMetric.NETWORK_BYTES: _Source("AWS/EC2", "NetworkOut", "InstanceId", "Sum", timedelta(minutes=5), 1 / 5),
-    GuardMetric.RDS_CONNECTIONS: _Source(
-        "AWS/RDS", "DatabaseConnections", "DBInstanceIdentifier", "Maximum", timedelta(minutes=1)
+    (ResourceKind.EC2, GuardMetric.NETWORK_BYTES): _Source(
+        "AWS/EC2", "NetworkOut", "InstanceId", "Sum", timedelta(minutes=5), 1 / 5
+    ),
+    (ResourceKind.RDS, GuardMetric.CPU): _Source(
+        "AWS/RDS", "CPUUtilization", "DBInstanceIdentifier", "Maximum", _MINUTE
+    ),
+    # Bytes a second, told as bytes a minute: of the maximum, as a use may be short.
+    (ResourceKind.RDS, GuardMetric.NETWORK_BYTES): _Source(
+        "AWS/RDS", "NetworkTransmitThroughput", "DBInstanceIdentifier", "Maximum", _MINUTE, 60
+    ),
+    (ResourceKind.RDS, GuardMetric.RDS_CONNECTIONS): _Source(
+        "AWS/RDS", "DatabaseConnections", "DBInstanceIdentifier", "Maximum", _MINUTE
     ),
 }
 
@@ -66,7 +79,8 @@ class CloudWatchMetrics:
 
     def read(self, series: Sequence[Series], start: datetime, end: datetime) -> dict[Series, tuple[Sample, ...]]:
         by_place: dict[tuple[str, Connector], list[Series]] = defaultdict(list)
-        for each in dict.fromkeys(series):
+        # What a kind does not have, as connections of an instance, has no points: its guard vetoes.
+        for each in [s for s in dict.fromkeys(series) if (s.ref.kind, s.metric) in _SOURCES]:
             by_place[each.ref.region, each.ref.connector].append(each)
         found: dict[Series, list[Sample]] = {each: [] for each in series}
         for (region, connector), wanted in by_place.items():
@@ -103,7 +117,7 @@ def _read(
             if result.get("StatusCode") in _UNREAD:
                 continue
             each = series[int(result["Id"].removeprefix("m"))]
-            source = _SOURCES[each.metric]
+            source = _SOURCES[each.ref.kind, each.metric]
             yield (
                 each,
                 [
@@ -120,7 +134,7 @@ def _floor(at: datetime, period: timedelta) -> datetime:
 
 
 def _query(n: int, series: Series) -> dict[str, Any]:
-    source = _SOURCES[series.metric]
+    source = _SOURCES[series.ref.kind, series.metric]
     return {
         "Id": f"m{n}",
         "MetricStat": {

@@ -69,6 +69,10 @@ def scripted(cloudwatch: Wire, *answers: dict[str, Any] | Exception) -> None:
     cloudwatch.on["GetMetricData"] = answer
 
 
+def of_rds(metric: GuardMetric) -> Series:
+    return Series(ResourceRef(ResourceKind.RDS, "us-east-1", "my-db"), metric)
+
+
 def read(*series: Series) -> dict[Series, tuple[Sample, ...]]:
     return CloudWatchMetrics().read(series, AT, AT + timedelta(hours=1))
 
@@ -80,6 +84,8 @@ class TestCloudWatch:
             (of("i-0a"), ("AWS/EC2", "CPUUtilization"), "InstanceId", "Maximum", 300),
             (of("i-0a", NETWORK), ("AWS/EC2", "NetworkOut"), "InstanceId", "Sum", 300),
             (of("my-db", CONNECTIONS), ("AWS/RDS", "DatabaseConnections"), "DBInstanceIdentifier", "Maximum", 60),
+            (of_rds(CPU), ("AWS/RDS", "CPUUtilization"), "DBInstanceIdentifier", "Maximum", 60),
+            (of_rds(NETWORK), ("AWS/RDS", "NetworkTransmitThroughput"), "DBInstanceIdentifier", "Maximum", 60),
         ],
     )
     def test_each_metric_is_asked_for_by_its_own_name_statistic_and_period(
@@ -98,6 +104,11 @@ class TestCloudWatch:
             "Period": period,
             "Stat": statistic,
         }
+
+    def test_what_a_kind_does_not_have_is_not_asked_for_and_has_no_points(self, cloudwatch):
+        instance = ResourceRef(ResourceKind.EC2, "us-east-1", "i-0a")
+        assert read(Series(instance, CONNECTIONS)) == {Series(instance, CONNECTIONS): ()}
+        assert cloudwatch.calls == []
 
     def test_the_names_of_queries_are_such_as_cloudwatch_takes_whatever_the_resources_are_called(self, cloudwatch):
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
