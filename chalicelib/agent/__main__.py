@@ -18,23 +18,31 @@ from chalicelib.agent.clock import SystemClock
 from chalicelib.agent.cloudwatch import CloudWatchSink
 from chalicelib.agent.control_plane import HttpControlPlane
 from chalicelib.agent.envoy_admin import SocketAdmin
+from chalicelib.agent.keys import KeyFile, KeySecret, KeySource, from_secrets_manager
 from chalicelib.agent.prober import NetworkProber
 from chalicelib.agent.settings import Settings, load
 from chalicelib.envoy.bootstrap import arguments, bootstrap
 
 
 async def _run(settings: Settings) -> None:
-    prober = NetworkProber()
+    prober, clock = NetworkProber(), SystemClock()
     try:
         async with aiohttp.ClientSession() as session:
-            plane, admin = HttpControlPlane(settings, session), SocketAdmin(settings.run_dir / "admin.sock")
-            agent = Agent(settings, plane, prober, admin, CloudWatchSink(settings), SystemClock())
+            plane = HttpControlPlane(settings, session, _key(settings, clock))
+            admin = SocketAdmin(settings.run_dir / "admin.sock")
+            agent = Agent(settings, plane, prober, admin, CloudWatchSink(settings), clock)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, agent.stop)
             await agent.run()
     finally:
         await prober.close()
+
+
+def _key(settings: Settings, clock: SystemClock) -> KeySource:
+    if settings.key_file is not None:
+        return KeyFile(settings.key_file)
+    return KeySecret(str(settings.api_key_secret_arn), from_secrets_manager(settings.region), clock)
 
 
 def main() -> None:

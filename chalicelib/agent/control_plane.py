@@ -9,6 +9,7 @@ import aiohttp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chalicelib.agent.keys import KeySource
     from chalicelib.agent.settings import Settings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
@@ -37,8 +38,9 @@ class ControlPlane(Protocol):
 class HttpControlPlane:
     """ControlPlane over HTTPS."""
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession, key: KeySource) -> None:
         self._settings = settings
+        self._key = key
         self._session = session
         self._base = f"{settings.api_url.rstrip('/')}/load-balancers/{settings.load_balancer_id}"
 
@@ -67,10 +69,13 @@ class HttpControlPlane:
         self, method: str, path: str, body: object, headers: dict[str, str] | None = None
     ) -> tuple[int, Mapping[str, str], dict[str, Any]]:
         try:
-            sent = {"Authorization": f"Bearer {self._settings.key}", **(headers or {})}
+            key = await self._key.get()
+            sent = {"Authorization": f"Bearer {key}", **(headers or {})}
             async with self._session.request(
                 method, self._base + path, json=body, headers=sent, timeout=_TIMEOUT, allow_redirects=False
             ) as answer:
+                if answer.status == 401:  # noqa: PLR2004
+                    self._key.refused(key)
                 if answer.status >= 300 and answer.status != 304:  # noqa: PLR2004
                     detail = (await answer.text())[:300]
                     raise Unreachable(f"{method} {path}: {answer.status} {detail}")

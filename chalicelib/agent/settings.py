@@ -1,9 +1,9 @@
-"""The agent's settings: one JSON file (docs/reference/agent-settings.md). The API key is in a file of its own."""
+"""The agent's settings: one JSON file (docs/reference/agent-settings.md). The API key is elsewhere: see `keys`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 
@@ -14,11 +14,12 @@ class Settings:
     api_url: str
     load_balancer_id: str
     member: str
-    key_file: Path
     region: str
     log_group: str
     run_dir: Path
     state_dir: Path
+    key_file: Path | None = None
+    api_key_secret_arn: str | None = None
     bind_address: str = "0.0.0.0"  # noqa: S104  (a proxy is there to be connected to)
     poll_seconds: float = 30
     heartbeat_seconds: float = 60
@@ -29,20 +30,16 @@ class Settings:
         """What Envoy writes and we follow."""
         return self.run_dir / "access.log"
 
-    @property
-    def key(self) -> str:
-        """Read at each use: rotating the key is writing the file anew."""
-        return self.key_file.read_text().strip()
-
 
 def load(path: Path) -> Settings:
     """Read the file. Raises ValueError naming every unknown or missing setting."""
     data = json.loads(path.read_text())
     known = {f.name: f for f in fields(Settings)}
     unknown = sorted(set(data) - set(known))
-    optional = {"bind_address", "poll_seconds", "heartbeat_seconds", "periodic_seconds"}
-    missing = sorted(set(known) - optional - set(data))
+    missing = sorted(name for name, f in known.items() if f.default is MISSING and name not in data)
     if unknown or missing:
         raise ValueError(f"{path}: unknown settings {unknown}, missing settings {missing}")
-    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir")}
+    if (data.get("key_file") is None) is (data.get("api_key_secret_arn") is None):
+        raise ValueError(f"{path}: needs one of key_file and api_key_secret_arn")
+    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir") if data.get(name) is not None}
     return Settings(**(data | paths))

@@ -114,10 +114,8 @@ class FakeSink:
         self.put_lines.append(lines)
 
 
-def settings(tmp_path) -> Settings:
-    return Settings(
-        "http://x", "lb_1", "i-1", tmp_path / "key", "us-east-1", "/g", tmp_path / "run", tmp_path / "state"
-    )
+def settings(tmp_path, api_url: str = "http://x") -> Settings:
+    return Settings(api_url, "lb_1", "i-1", "us-east-1", "/g", tmp_path / "run", tmp_path / "state", tmp_path / "key")
 
 
 def site(id_: str = "ru_1", **more: Any) -> dict[str, Any]:

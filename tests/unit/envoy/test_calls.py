@@ -15,7 +15,7 @@ from moto import mock_aws
 from chalicelib.agent.cloudwatch import CloudWatchSink
 from chalicelib.agent.control_plane import HttpControlPlane, Unreachable
 from chalicelib.agent.envoy_admin import EnvoySilentError, SocketAdmin, Update
-from chalicelib.agent.settings import Settings
+from chalicelib.agent.keys import KeyFile
 from tests.unit.envoy.fakes import settings
 
 
@@ -38,11 +38,10 @@ def poll(tmp_path, response: web.Response):
         return response
 
     async def job(url):
-        made = settings(tmp_path)
+        made = settings(tmp_path, url)
         made.key_file.write_text("ak_x_y\n")
-        with_url = Settings(url, *[getattr(made, name) for name in list(Settings.__dataclass_fields__)[1:]])
         async with aiohttp.ClientSession() as session:
-            return await HttpControlPlane(with_url, session).poll('"r0.s0"')
+            return await HttpControlPlane(made, session, KeyFile(made.key_file)).poll('"r0.s0"')
 
     return asyncio.run(served(answer, job))
 
@@ -76,7 +75,7 @@ def test_a_poll_that_answers_anything_else_is_of_no_use(tmp_path, response):
 def test_a_missing_key_is_as_good_as_no_control_plane(tmp_path):
     async def job():
         async with aiohttp.ClientSession() as session:
-            await HttpControlPlane(settings(tmp_path), session).report({})
+            await HttpControlPlane(settings(tmp_path), session, KeyFile(tmp_path / "key")).report({})
 
     with pytest.raises(Unreachable):
         asyncio.run(job())

@@ -1,0 +1,112 @@
+"""The API key of this proxy: from a file on tmpfs, or from Secrets Manager with the VM's own role. Never in a log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from chalicelib.agent.clock import Clock
+
+log = logging.getLogger(__name__)
+
+KEPT = 300.0
+"""Seconds after which a new version of the secret is looked for, as each call is paid."""
+
+REFUSED_AGAIN = 10.0
+"""Seconds between two looks because the control plane refused the key: one that was deleted must not cost a call each."""
+
+_TOKEN = re.compile(r"ak_[A-Za-z0-9]+_[A-Za-z0-9-]+")
+
+
+class KeySource(Protocol):
+    """Where the key comes from."""
+
+    async def get(self) -> str:
+        """The key to use now. Raises OSError when there is none to be had."""
+        ...
+
+    def refused(self, key: str) -> None:
+        """The control plane does not know this key (any more): it was rotated, or deleted."""
+        ...
+
+
+class KeyFile:
+    """A file, read at each use: rotating the key is writing the file anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def get(self) -> str:
+        return _checked(self._path.read_text(), str(self._path))
+
+    def refused(self, key: str) -> None:
+        del key  # the next call reads the file anyway
+
+
+class KeySecret:
+    """A secret, kept in memory. Its last good value is used for as long as Secrets Manager does not answer."""
+
+    def __init__(self, arn: str, fetch: Callable[[str], str], clock: Clock) -> None:
+        self._arn, self._fetch, self._clock = arn, fetch, clock
+        self._key: str | None = None
+        self._look_at = 0.0
+        self._looked_at = -REFUSED_AGAIN
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> str:
+        async with self._lock:
+            now = self._clock.monotonic()
+            if self._key is None or now >= self._look_at:
+                await self._look(now)
+            if self._key is None:
+                raise OSError(f"{self._arn} has no API key that could be read")
+            return self._key
+
+    def refused(self, key: str) -> None:
+        if key == self._key:
+            self._look_at = min(self._look_at, self._looked_at + REFUSED_AGAIN)
+
+    async def _look(self, now: float) -> None:
+        self._looked_at = now
+        try:
+            self._key = _checked(await asyncio.to_thread(self._fetch, self._arn), self._arn)
+        except OSError as error:
+            log.warning("the API key could not be read, the last one is used on: %s", error)
+            self._look_at = now + REFUSED_AGAIN
+            return
+        self._look_at = now + KEPT * random.uniform(0.9, 1.1)  # noqa: S311  (jitter, not a secret)
+
+
+def _checked(text: str, where: str) -> str:
+    """The key without what editors put around it. Raises OSError, without a word of what is there instead."""
+    key = text.strip()
+    if not _TOKEN.fullmatch(key):
+        raise OSError(f"{where} does not hold an API key (ak_ID_SECRET)")
+    return key
+
+
+def from_secrets_manager(region: str) -> Callable[[str], str]:
+    """Reads the current version of a secret; blocks, and raises OSError."""
+    made: list[Any] = []
+
+    def fetch(arn: str) -> str:
+        import boto3  # noqa: PLC0415  (costs 0.2 s: not for an agent with a key file)
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        if not made:
+            bounded = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+            made.append(boto3.client("secretsmanager", region_name=region, config=bounded))
+        try:
+            return str(made[0].get_secret_value(SecretId=arn).get("SecretString", ""))
+        except (BotoCoreError, ClientError) as error:
+            raise OSError(str(error)) from error
+
+    return fetch
