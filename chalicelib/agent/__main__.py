@@ -1,4 +1,8 @@
-"""`python -m chalicelib.agent --config FILE`: run. With `--bootstrap`: write Envoy's bootstrap, print its arguments."""
+"""`python -m chalicelib.agent --config FILE`: run.
+
+With `--bootstrap`: write Envoy's bootstrap, print its arguments. With `--status`: tell how the running agent is, and
+exit 0 if all is well.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from chalicelib.agent.envoy_admin import SocketAdmin
 from chalicelib.agent.keys import KeyFile, KeySecret, KeySource, from_secrets_manager
 from chalicelib.agent.prober import NetworkProber
 from chalicelib.agent.settings import Settings, load
+from chalicelib.agent.status import file_of, told
 from chalicelib.envoy.bootstrap import arguments, bootstrap
 
 
@@ -45,11 +50,22 @@ def _key(settings: Settings, clock: SystemClock) -> KeySource:
     return KeySecret(str(settings.api_key_secret_arn), from_secrets_manager(settings.region), clock)
 
 
+def _tell(settings: Settings) -> int:
+    try:
+        well, words = told(file_of(settings).read_text(), SystemClock().now())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.stdout.write(f"TROUBLE: there is no status to be read, so the agent does not run: {error}\n")
+        return 1
+    sys.stdout.write(words)
+    return 0 if well else 1
+
+
 def main() -> None:
     """Parse the command line and do as it says."""
     parser = argparse.ArgumentParser(prog="autostop-agent")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--bootstrap", action="store_true")
+    parser.add_argument("--status", action="store_true")
     options = parser.parse_args()
     settings = load(options.config)
     if options.bootstrap:
@@ -60,6 +76,8 @@ def main() -> None:
         file.write_text(json.dumps(bootstrap(settings.run_dir, node)))
         sys.stdout.write(json.dumps(arguments(file, os.cpu_count() or 1)) + "\n")
         return
+    if options.status:
+        sys.exit(_tell(settings))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_run(settings))
 

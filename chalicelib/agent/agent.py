@@ -15,6 +15,7 @@ from chalicelib.agent.loops import forever
 from chalicelib.agent.prober import ProbeSchedule
 from chalicelib.agent.reporter import Reporter
 from chalicelib.agent.spool import Spool
+from chalicelib.agent.status import EVERY, Status, WatchedPlane, WatchedSink
 from chalicelib.agent.tailer import Tailer
 from chalicelib.agent.verifier import Verifier
 from chalicelib.agent.waker import Waker
@@ -64,6 +65,8 @@ class Agent:
         self._stopping = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
+        status = self._status = Status(settings, self._beliefs, clock)
+        plane, sink = WatchedPlane(plane, status.plane, clock), WatchedSink(sink, status.logs, clock)
         activity = Activity(self._beliefs.ignored)
         spool = Spool(settings)
         tailer = Tailer(settings.access_log, spool.position)
@@ -113,6 +116,7 @@ class Agent:
                     forever(self._follower.remind, lambda: REMIND),
                     forever(self._probes.turn, lambda: PROBE),
                     forever(self._reporter.turn, lambda: REPORT),
+                    forever(self._status.turn, lambda: EVERY),
                     forever(heartbeats.beat, self._beat_pause, heartbeats.beat_now),
                     forever(heartbeats.ship, lambda: self._settings.heartbeat_seconds, heartbeats.ship_now),
                 ]
@@ -140,6 +144,7 @@ class Agent:
 
     def _outcome(self, outcome: Outcome) -> None:
         self._reporter.outcome(outcome)
+        self._status.outcome(outcome)
         if self._beliefs.config.drained(self._clock.now()):
             # The control plane waits for evidence from after the diversion.
             self._heartbeats.beat_now.set()

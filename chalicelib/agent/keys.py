@@ -20,7 +20,7 @@ KEPT = 300.0
 """Seconds after which a new version of the secret is looked for, as each call is paid."""
 
 REFUSED_AGAIN = 10.0
-"""Seconds between two looks because the control plane refused the key: one that was deleted must not cost a call each."""
+"""Seconds between two looks because the control plane refused the key: a deleted one must not cost a call each."""
 
 _TOKEN = re.compile(r"ak_[A-Za-z0-9]+_[A-Za-z0-9-]+")
 

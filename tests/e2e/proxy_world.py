@@ -110,6 +110,11 @@ class World:
     def start_agent(self) -> None:
         self.processes.start("agent", self._command, self._env)
 
+    def status(self) -> tuple[int, str]:
+        """What `--status` says, and its exit code."""
+        asked = subprocess.run([*self._command, "--status"], cwd=ROOT, capture_output=True, text=True, check=False)
+        return asked.returncode, asked.stdout
+
     def kill_agent(self) -> None:
         agent = self.processes.running.pop("agent")
         agent.kill()

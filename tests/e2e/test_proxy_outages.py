@@ -57,6 +57,14 @@ def test_heartbeats_leave_no_gap_and_are_sent_again_when_they_are_missed(world):
     assert again[0] == missed
 
 
+def test_the_status_on_the_machine_tells_an_outage_and_its_end(world):
+    until(lambda: world.status()[0] == 0, 20, "all is well")
+    world.plane.go()
+    until(lambda: "TROUBLE: the control plane fails since" in world.status()[1], 20, "the outage is told")
+    world.plane.come()
+    until(lambda: world.status()[0] == 0, 20, "all is well again")
+
+
 def test_without_the_control_plane_what_runs_is_served_and_a_new_agent_knows_the_last_configuration(world, port):
     guest = world.site("ru_alone", "alone.test", port)
     guest.start()

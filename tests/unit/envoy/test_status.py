@@ -1,0 +1,134 @@
+"""What the agent tells somebody on the VM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from chalicelib.agent.control_plane import Unreachable
+from chalicelib.agent.status import STALE, Status, WatchedPlane, WatchedSink, file_of, told
+from chalicelib.agent.verifier import Outcome
+from tests.unit.envoy.fakes import HandClock, believe, drain, settings, shell, site
+
+
+class Plane:
+    """A control plane that can be away."""
+
+    away = False
+
+    async def poll(self, etag):
+        if self.away:
+            raise Unreachable("GET /config: 503")
+
+    async def warm_up(self, rule_ids, cause):
+        return []
+
+    async def report(self, report):
+        if self.away:
+            raise Unreachable("POST /report: 503")
+
+
+class Sink:
+    full = False
+
+    def put(self, lines, at):
+        if self.full:
+            raise OSError("ThrottlingException")
+
+
+class Watched:
+    def __init__(self, tmp_path, *rules, states=()):
+        self.clock, self.settings = HandClock(), settings(tmp_path)
+        self.settings.run_dir.mkdir()
+        self.beliefs = believe(self.clock, *rules, states=states)
+        self.status = Status(self.settings, self.beliefs, self.clock)
+        self.plane, self.sink = Plane(), Sink()
+        self.watched_plane = WatchedPlane(self.plane, self.status.plane, self.clock)
+        self.watched_sink = WatchedSink(self.sink, self.status.logs, self.clock)
+
+    def live(self):
+        try:
+            asyncio.run(self.watched_plane.poll(None))
+        except Unreachable:
+            assert self.plane.away
+        try:
+            self.watched_sink.put([], self.clock.now())
+        except OSError:
+            assert self.sink.full
+        asyncio.run(self.status.turn())
+
+    def told(self, later=timedelta()):
+        return told(file_of(self.settings).read_text(), self.clock.now() + later)
+
+
+def test_all_is_well_with_what_is_adopted_applied_and_seen(tmp_path):
+    world = Watched(tmp_path, site(), shell())
+    world.beliefs.of["ru_1"].accepts = True
+    world.status.outcome(Outcome("r1.s1", world.clock.now()))
+    world.live()
+    well, words = world.told()
+    assert well
+    assert "configuration r1.s1, in Envoy r1.s1" in words
+    assert "2 rules, 1 accept" in words
+    assert "ru_1: accepts" in words
+    assert "ru_2: not probed yet" in words
+
+
+def test_whoever_does_not_answer_is_a_trouble_with_the_time_since_when_and_it_ends(tmp_path):
+    world = Watched(tmp_path)
+    world.live()
+    world.plane.away = world.sink.full = True
+    since = world.clock.now()
+    for _ in range(3):
+        world.live()
+        world.clock.pass_time(5)
+    well, words = world.told()
+    assert not well
+    stamp = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert f"the control plane fails since {stamp}: GET /config: 503" in words
+    assert f"the activity log fails since {stamp}: ThrottlingException" in words
+    world.plane.away = world.sink.full = False
+    world.live()
+    assert world.told()[0]
+
+
+def test_a_rejected_configuration_is_a_trouble_until_another_is_applied(tmp_path):
+    world = Watched(tmp_path)
+    world.status.outcome(Outcome("r2.s1", world.clock.now(), ("port 80 is taken",)))
+    world.live()
+    assert "r2.s1 was rejected: port 80 is taken" in world.told()[1]
+    world.status.outcome(Outcome("r3.s1", world.clock.now()))
+    world.live()
+    assert world.told()[0]
+
+
+def test_an_agent_that_writes_no_more_is_told_dead(tmp_path):
+    world = Watched(tmp_path)
+    world.live()
+    well, words = world.told(STALE + timedelta(seconds=1))
+    assert not well
+    assert "it is dead, or it hangs" in words
+
+
+def test_rules_that_are_drained_or_may_not_start_are_told_so(tmp_path):
+    clock = HandClock()
+    states = (drain("ru_1", clock.now() + timedelta(seconds=50)), {"rule": "ru_2", "startable": False})
+    world = Watched(tmp_path, site(), shell(), states=states)
+    world.live()
+    assert "ru_1: not probed yet, drained" in world.told()[1]
+    assert "ru_2: not probed yet, may not start" in world.told()[1]
+
+
+def test_a_full_disk_does_not_end_the_agent(tmp_path):
+    world = Watched(tmp_path)
+    world.settings.run_dir.rmdir()
+    asyncio.run(world.status.turn())
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"at": "yesterday"}', json.dumps({"at": 7})])
+def test_what_is_no_status_is_refused(text):
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        told(text, HandClock().now())
