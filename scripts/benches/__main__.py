@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from scripts.benches import decide, imports, reconcile
+from scripts.benches import config, decide, imports, ingest, reconcile
 
-BENCHES = {"decide": decide.run, "import": imports.run, "reconcile": reconcile.run}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BENCHES: dict[str, Callable[[], None]] = {
+    "decide": decide.run,
+    "import": imports.run,
+    "reconcile": reconcile.run,
+    "ingest": ingest.run,
+    "config": config.run,
+}
 
 
 def main() -> int:
