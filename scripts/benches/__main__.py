@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
+from typing import TYPE_CHECKING
 
-from scripts.benches import decide, imports, reconcile
+from scripts.benches import config, decide, imports, ingest, reconcile
+from scripts.benches.proxy import bench as proxy
 
-BENCHES = {"decide": decide.run, "import": imports.run, "reconcile": reconcile.run}
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def main() -> int:
-    """Run the benches named, or all. Answers the exit code."""
-    names = sys.argv[1:] or list(BENCHES)
-    unknown = [name for name in names if name not in BENCHES]
-    if unknown:
-        sys.stderr.write(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")
-        return 2
+def main() -> None:
+    """Run the benches named, or all."""
+    usual = proxy.Sizes()
+    parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--wakes", type=int, default=usual.wakes, help="proxy: how many of each kind")
+    parser.add_argument("--held-tcp", type=int, default=usual.held_tcp, help="proxy: connections held at once")
+    parser.add_argument("--held-http", type=int, default=usual.held_http, help="proxy: requests held at once")
+    parser.add_argument("--rules", type=int, default=usual.rules, help="proxy: rules while one changes")
+    options = parser.parse_args()
+    sizes = proxy.Sizes(options.wakes, options.held_tcp, options.held_http, options.rules)
+    benches: dict[str, Callable[[], None]] = {
+        "decide": decide.run,
+        "import": imports.run,
+        "reconcile": reconcile.run,
+        "ingest": ingest.run,
+        "config": config.run,
+        "proxy": lambda: proxy.run(sizes),
+    }
+    names = options.names or list(benches)
+    if unknown := [name for name in names if name not in benches]:
+        parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(benches)}")
     for name in names:
-        BENCHES[name]()
-    return 0
+        benches[name]()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,27 @@
+"""Each bench runs at its smallest size and prints the metrics that the contract names."""
+
+from __future__ import annotations
+
+import json
+
+from scripts.benches import config, ingest
+
+
+def printed(capsys) -> dict[str, dict]:
+    return {line["metric"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+
+
+def test_ingest_reads_raw_lines_and_summaries(capsys):
+    ingest.run(lines=20, runs=1)
+    lines = printed(capsys)
+    assert set(lines) == {"envoy_lines_per_s", "summary_lines_per_s"}
+    assert all(line["bench"] == "ingest" and line["value"] > 0 and line["ratio"] > 0 for line in lines.values())
+
+
+def test_config_is_polled_through_the_route(capsys):
+    config.run(sizes=(10,), runs=1)
+    lines = printed(capsys)
+    assert set(lines) == {"render_ms_10", "response_kb_10", "unchanged_reads_10"}
+    assert all(line["bench"] == "config" and line["value"] > 0 for line in lines.values())
+    # The ordinary rule of the design has at most 300 bytes.
+    assert lines["response_kb_10"]["value"] < 3.2
