@@ -82,7 +82,7 @@ def _shipped(rules: int, minutes: int) -> int:
     with TemporaryDirectory(prefix="autostop-bench-") as home:
         at = Path(home)
         member = f"i-{random.getrandbits(68):017x}"
-        settings = Settings("", ids.new("lb"), member, at / "key", "us-east-1", "", at, at / "state")
+        settings = Settings("", ids.new("lb"), member, "us-east-1", "", at, at / "state", at / "key")
         spool = Spool(settings)
         start = time.time() // 60 * 60
         for beat in range(minutes + 1):
