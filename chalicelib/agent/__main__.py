@@ -19,6 +19,7 @@ from chalicelib.agent.cloudwatch import CloudWatchSink
 from chalicelib.agent.control_plane import HttpControlPlane
 from chalicelib.agent.envoy_admin import SocketAdmin
 from chalicelib.agent.prober import NetworkProber
+from chalicelib.agent.secret_source import SecretsManager
 from chalicelib.agent.settings import Settings, load
 from chalicelib.envoy.bootstrap import arguments, bootstrap
 
@@ -28,7 +29,8 @@ async def _run(settings: Settings) -> None:
     try:
         async with aiohttp.ClientSession() as session:
             plane, admin = HttpControlPlane(settings, session), SocketAdmin(settings.run_dir / "admin.sock")
-            agent = Agent(settings, plane, prober, admin, CloudWatchSink(settings), SystemClock())
+            sink, secrets = CloudWatchSink(settings), SecretsManager(settings)
+            agent = Agent(settings, plane, prober, admin, sink, secrets, SystemClock())
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, agent.stop)

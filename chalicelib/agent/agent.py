@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.agent.beliefs import Beliefs
+from chalicelib.agent.certificates import Certificates
 from chalicelib.agent.configuration import Configuration
 from chalicelib.agent.follower import Follower
 from chalicelib.agent.heartbeats import Heartbeats
@@ -16,6 +17,7 @@ from chalicelib.agent.prober import ProbeSchedule
 from chalicelib.agent.reporter import Reporter
 from chalicelib.agent.spool import Spool
 from chalicelib.agent.tailer import Tailer
+from chalicelib.agent.vault import Vault, most_secrets
 from chalicelib.agent.verifier import Verifier
 from chalicelib.agent.waker import Waker
 from chalicelib.agent.warm_up_server import WarmUpServer
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.agent.control_plane import ControlPlane
     from chalicelib.agent.envoy_admin import EnvoyAdmin
     from chalicelib.agent.prober import Prober
+    from chalicelib.agent.secret_source import SecretSource
     from chalicelib.agent.settings import Settings
     from chalicelib.agent.verifier import Outcome
 
@@ -41,6 +44,7 @@ PROBE = 0.1
 APPLY = 0.1
 VERIFY = 0.02
 REPORT = 0.2
+CERTIFY = 0.2
 PENDING_POLL = 1.0
 DRAIN_BEAT = 2.0
 
@@ -55,6 +59,7 @@ class Agent:
         prober: Prober,
         admin: EnvoyAdmin,
         sink: LogSink,
+        secrets: SecretSource,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -91,6 +96,17 @@ class Agent:
             self._verifier,
             clock,
             self._heartbeats.send_again,
+            lambda: self._certificates.loaded,
+        )
+        self._certificates = Certificates(
+            self._beliefs,
+            secrets,
+            Vault(settings.secrets),
+            clock,
+            settings.secret_seconds,
+            most_secrets(),
+            self._configuration.changed.set,
+            self._reporter.secrets,
         )
 
     def stop(self) -> None:
@@ -112,6 +128,7 @@ class Agent:
                     forever(self._follower.follow, lambda: FOLLOW),
                     forever(self._follower.remind, lambda: REMIND),
                     forever(self._probes.turn, lambda: PROBE),
+                    forever(self._certificates.turn, lambda: CERTIFY),
                     forever(self._reporter.turn, lambda: REPORT),
                     forever(heartbeats.beat, self._beat_pause, heartbeats.beat_now),
                     forever(heartbeats.ship, lambda: self._settings.heartbeat_seconds, heartbeats.ship_now),

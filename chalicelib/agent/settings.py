@@ -23,6 +23,13 @@ class Settings:
     poll_seconds: float = 30
     heartbeat_seconds: float = 60
     periodic_seconds: float = 60
+    tls_dir: Path | None = None
+    secret_seconds: float = 300
+
+    @property
+    def secrets(self) -> Path:
+        """Envoy's files of certificates with their keys: on tmpfs, or nothing is written there."""
+        return self.tls_dir or self.run_dir / "xds" / "sds"
 
     @property
     def access_log(self) -> Path:
@@ -40,9 +47,9 @@ def load(path: Path) -> Settings:
     data = json.loads(path.read_text())
     known = {f.name: f for f in fields(Settings)}
     unknown = sorted(set(data) - set(known))
-    optional = {"bind_address", "poll_seconds", "heartbeat_seconds", "periodic_seconds"}
+    optional = {"bind_address", "poll_seconds", "heartbeat_seconds", "periodic_seconds", "tls_dir", "secret_seconds"}
     missing = sorted(set(known) - optional - set(data))
     if unknown or missing:
         raise ValueError(f"{path}: unknown settings {unknown}, missing settings {missing}")
-    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir")}
+    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir", "tls_dir") if data.get(name)}
     return Settings(**(data | paths))
