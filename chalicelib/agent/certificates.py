@@ -83,26 +83,30 @@ class Certificates:
         self._unused: dict[str, float] = {}
         self._told: list[dict[str, Any]] = []
         self._tell_at = 0.0
-        self.loaded: Collection[str] = frozenset()
+        # What a predecessor of ours left is there from the first moment: Envoy serves it.
+        self.loaded: Collection[str] = frozenset(vault.names())
 
     async def turn(self) -> None:
         """Look at every pair whose time has come. What is gone from the configuration is forgotten."""
         wanted = {pair.name: pair for pair in self._beliefs.config.certificates}
-        self._known = {name: known for name, known in self._known.items() if name in wanted}
-        self._publish()
+        before = self._known
+        # All of them before Secrets Manager is asked for the first, which may take long.
+        self._known = {
+            name: before[name] if name in before else await asyncio.to_thread(self._left, name) for name in wanted
+        }
+        if wanted or before:
+            self._publish()
         for name, pair in wanted.items():
-            now = self._clock.monotonic()
-            known = self._known.get(name)
-            if known is None:
-                # Whatever a predecessor of ours left is served until Secrets Manager answers.
-                left = await asyncio.to_thread(self._vault.get, name)
-                known = self._known[name] = _Known(now, "ok" if left else "missing", served=left)
-                self._publish()
-            if known.due <= now:
-                self._known[name] = await asyncio.to_thread(self._look, pair, known)
+            if self._known[name].due <= self._clock.monotonic():
+                self._known[name] = await asyncio.to_thread(self._look, pair, self._known[name])
                 self._publish()
         self._report(wanted)
         await asyncio.to_thread(self._clean, wanted)
+
+    def _left(self, name: str) -> _Known:
+        """A pair that is new to us: what a predecessor left is served until Secrets Manager answers."""
+        left = self._vault.get(name)
+        return _Known(self._clock.monotonic(), "ok" if left else "missing", served=left)
 
     def _publish(self) -> None:
         loaded = frozenset(name for name, known in self._known.items() if known.served)

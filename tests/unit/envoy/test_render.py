@@ -288,8 +288,6 @@ def test_a_rule_that_comes_or_goes_changes_no_listener_with_tls():
         CompactRule(f"ru_{n}", ("10.0.0.5",), http=(Http((f"{n}.example.com",), ("/*",), 443, 80, tls=True),))
         for n in (1, 2)
     )
-    made = [
-        listeners(rules, "10.0.0.1", Path("/l"), Path("/r"), tls=Tls(pairs, Path("/s")))
-        for rules in ([one], [one, two])
-    ]
+    tls, paths = Tls(pairs, Path("/s")), (Path("/l"), Path("/r"))
+    made = [listeners(rules, "10.0.0.1", *paths, tls=tls) for rules in ([one], [one, two])]
     assert made[0] == made[1]
