@@ -249,13 +249,15 @@ def services() -> Services:
             discover(),
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
-        ManageLoadBalancers(s.balancers, s.events, clock, ids),
+        ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, s.events, clock, ids),
         manage_api_keys(),
         ManageAccount(s.account, s.events, clock, ids),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         Heartbeat(s.rules, s.activity, clock),
         Explain(s.rules, _observer(), clock),
-        ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
+        ProxyConfig(
+            s.rules, s.status, s.activity, s.proxies, s.balancers, s.secret_reports, s.events, queue, clock, ids
+        ),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),
         savings,
         s.keys,

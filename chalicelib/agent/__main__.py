@@ -22,8 +22,9 @@ from chalicelib.agent.clock import SystemClock
 from chalicelib.agent.cloudwatch import CloudWatchSink
 from chalicelib.agent.control_plane import HttpControlPlane
 from chalicelib.agent.envoy_admin import SocketAdmin
-from chalicelib.agent.keys import KeyFile, KeySecret, KeySource, from_secrets_manager
+from chalicelib.agent.keys import KeyFile, KeySecret, KeySource
 from chalicelib.agent.prober import NetworkProber
+from chalicelib.agent.secret_source import SecretsManager
 from chalicelib.agent.settings import Settings, load
 from chalicelib.agent.status import file_of, told
 from chalicelib.envoy.bootstrap import arguments, bootstrap
@@ -33,9 +34,10 @@ async def _run(settings: Settings) -> None:
     prober, clock = NetworkProber(), SystemClock()
     try:
         async with aiohttp.ClientSession() as session:
-            plane = HttpControlPlane(settings, session, _key(settings, clock))
-            admin = SocketAdmin(settings.run_dir / "admin.sock")
-            agent = Agent(settings, plane, prober, admin, CloudWatchSink(settings), clock)
+            secrets = SecretsManager(settings)
+            plane = HttpControlPlane(settings, session, _key(settings, secrets, clock))
+            admin, sink = SocketAdmin(settings.run_dir / "admin.sock"), CloudWatchSink(settings)
+            agent = Agent(settings, plane, prober, admin, sink, secrets, clock)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, agent.stop)
@@ -44,10 +46,10 @@ async def _run(settings: Settings) -> None:
         await prober.close()
 
 
-def _key(settings: Settings, clock: SystemClock) -> KeySource:
+def _key(settings: Settings, secrets: SecretsManager, clock: SystemClock) -> KeySource:
     if settings.key_file is not None:
         return KeyFile(settings.key_file)
-    return KeySecret(str(settings.api_key_secret_arn), from_secrets_manager(settings.region), clock)
+    return KeySecret(str(settings.api_key_secret_arn), secrets, clock)
 
 
 def _tell(settings: Settings) -> int:

@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.agent.beliefs import Beliefs
+from chalicelib.agent.certificates import Certificates
 from chalicelib.agent.configuration import Configuration
 from chalicelib.agent.follower import Follower
 from chalicelib.agent.heartbeats import Heartbeats
@@ -17,6 +18,7 @@ from chalicelib.agent.reporter import Reporter
 from chalicelib.agent.spool import Spool
 from chalicelib.agent.status import EVERY, Status, WatchedPlane, WatchedSink
 from chalicelib.agent.tailer import Tailer
+from chalicelib.agent.vault import Vault, most_secrets
 from chalicelib.agent.verifier import Verifier
 from chalicelib.agent.waker import Waker
 from chalicelib.agent.warm_up_server import WarmUpServer
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.agent.control_plane import ControlPlane
     from chalicelib.agent.envoy_admin import EnvoyAdmin
     from chalicelib.agent.prober import Prober
+    from chalicelib.agent.secret_source import SecretSource
     from chalicelib.agent.settings import Settings
     from chalicelib.agent.verifier import Outcome
 
@@ -42,6 +45,7 @@ PROBE = 0.1
 APPLY = 0.1
 VERIFY = 0.02
 REPORT = 0.2
+CERTIFY = 0.2
 PENDING_POLL = 1.0
 DRAIN_BEAT = 2.0
 
@@ -56,6 +60,7 @@ class Agent:
         prober: Prober,
         admin: EnvoyAdmin,
         sink: LogSink,
+        secrets: SecretSource,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -94,6 +99,17 @@ class Agent:
             self._verifier,
             clock,
             self._heartbeats.send_again,
+            lambda: self._certificates.loaded,
+        )
+        self._certificates = Certificates(
+            self._beliefs,
+            secrets,
+            Vault(settings.secrets),
+            clock,
+            settings.secret_seconds,
+            most_secrets(),
+            self._configuration.changed.set,
+            self._reporter.secrets,
         )
 
     def stop(self) -> None:
@@ -115,6 +131,7 @@ class Agent:
                     forever(self._follower.follow, lambda: FOLLOW),
                     forever(self._follower.remind, lambda: REMIND),
                     forever(self._probes.turn, lambda: PROBE),
+                    forever(self._certificates.turn, lambda: CERTIFY),
                     forever(self._reporter.turn, lambda: REPORT),
                     forever(self._status.turn, lambda: EVERY),
                     forever(heartbeats.beat, self._beat_pause, heartbeats.beat_now),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.agent.control_plane import Unreachable
 from chalicelib.agent.verifier import Outcome
 from chalicelib.agent.xds import atomic_write
-from chalicelib.envoy.compact import CompactConfig, CompactError, parse_rules, parse_states
+from chalicelib.envoy.compact import CompactConfig, CompactError, parse_certificates, parse_rules, parse_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -31,6 +31,7 @@ class Configuration:
     """Two jobs that run beside each other: `poll` adopts, `apply` writes what is adopted and what time makes of it.
 
     `changed` is set when there is something to apply. `send_again` is told from when on heartbeats are missed.
+    `loaded` answers the names of the secrets that Envoy can read.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Configuration:
         verifier: Verifier,
         clock: Clock,
         send_again: Callable[[str], None],
+        loaded: Callable[[], Collection[str]],
     ) -> None:
         self._last_good = state_dir / "config.json"
         self._plane = plane
@@ -50,18 +52,19 @@ class Configuration:
         self._verifier = verifier
         self._clock = clock
         self._send_again = send_again
+        self._loaded = loaded
         self._raw: dict[str, Any] = {"rules": [], "states": []}
         self._saved = self._raw
         self._save_at = 0.0
         self._refused: str | None = None
-        self._in_force: tuple[str | None, Collection[str], Collection[str]] | None = None
+        self._in_force: tuple[str | None, Collection[str], Collection[str], Collection[str]] | None = None
         self.changed = asyncio.Event()
 
     def load_last_good(self) -> None:
         """Serve what was served before we were started, until the control plane answers."""
         try:
             raw = json.loads(self._last_good.read_text())
-            config = CompactConfig(parse_rules(raw["rules"]), parse_states(raw["states"]))
+            config = _parsed(raw)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -88,9 +91,11 @@ class Configuration:
             self._send_again(resend_from)
 
     def _adopt(self, etag: str, body: dict[str, Any]) -> None:
-        raw = {part: (body[part]["items"] if body.get(part) else self._raw[part]) for part in ("rules", "states")}
+        raw = self._raw | {part: body[part]["items"] for part in ("rules", "states") if body.get(part)}
+        if body.get("rules"):
+            raw["certificates"] = body["rules"].get("certificates") or []
         try:
-            config = CompactConfig(parse_rules(raw["rules"]), parse_states(raw["states"]))
+            config = _parsed(raw)
         except CompactError as error:
             if etag != self._refused:
                 self._refused = etag
@@ -105,11 +110,11 @@ class Configuration:
         """Write Envoy's files if the configuration, the drained or the absent rules are others than they were."""
         beliefs, raw = self._beliefs, self._raw
         config, etag = beliefs.config, beliefs.etag
-        wanted = (etag, config.drained(self._clock.now()), beliefs.absent())
+        wanted = (etag, config.drained(self._clock.now()), beliefs.absent(), self._loaded())
         again = self._verifier.write_again()
         if wanted != self._in_force or again:
             before = await self._verifier.before()
-            versions = await asyncio.to_thread(self._files.write, config, wanted[1], wanted[2], again=again)
+            versions = await asyncio.to_thread(self._files.write, config, *wanted[1:], again=again)
             self._in_force = wanted
             self._verifier.expect((etag or "").strip('"'), versions, before)
         if raw is not self._saved and self._clock.monotonic() >= self._save_at:
@@ -124,3 +129,9 @@ class Configuration:
             self._saved, self._save_at = raw, 0.0
         except OSError:
             log.exception("the configuration could not be kept for the next start")
+
+
+def _parsed(raw: dict[str, Any]) -> CompactConfig:
+    """Raises CompactError, and KeyError for a part that is not there."""
+    rules, states = parse_rules(raw["rules"]), parse_states(raw["states"])
+    return CompactConfig(rules, states, parse_certificates(raw.get("certificates", [])))

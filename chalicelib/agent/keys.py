@@ -6,13 +6,15 @@ import asyncio
 import logging
 import random
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from chalicelib.agent.secret_source import SecretUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from chalicelib.agent.clock import Clock
+    from chalicelib.agent.secret_source import SecretSource
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,8 @@ class KeyFile:
 class KeySecret:
     """A secret, kept in memory. Its last good value is used for as long as Secrets Manager does not answer."""
 
-    def __init__(self, arn: str, fetch: Callable[[str], str], clock: Clock) -> None:
-        self._arn, self._fetch, self._clock = arn, fetch, clock
+    def __init__(self, arn: str, secrets: SecretSource, clock: Clock) -> None:
+        self._arn, self._secrets, self._clock = arn, secrets, clock
         self._key: str | None = None
         self._look_at = 0.0
         self._looked_at = -REFUSED_AGAIN
@@ -76,8 +78,8 @@ class KeySecret:
     async def _look(self, now: float) -> None:
         self._looked_at = now
         try:
-            self._key = _checked(await asyncio.to_thread(self._fetch, self._arn), self._arn)
-        except OSError as error:
+            self._key = _checked(await asyncio.to_thread(self._secrets.read, self._arn), self._arn)
+        except (SecretUnavailableError, OSError) as error:
             log.warning("the API key could not be read, the last one is used on: %s", error)
             self._look_at = now + REFUSED_AGAIN
             return
@@ -90,23 +92,3 @@ def _checked(text: str, where: str) -> str:
     if not _TOKEN.fullmatch(key):
         raise OSError(f"{where} does not hold an API key (ak_ID_SECRET)")
     return key
-
-
-def from_secrets_manager(region: str) -> Callable[[str], str]:
-    """Reads the current version of a secret; blocks, and raises OSError."""
-    made: list[Any] = []
-
-    def fetch(arn: str) -> str:
-        import boto3  # noqa: PLC0415  (costs 0.2 s: not for an agent with a key file)
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-        if not made:
-            bounded = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
-            made.append(boto3.client("secretsmanager", region_name=region, config=bounded))
-        try:
-            return str(made[0].get_secret_value(SecretId=arn).get("SecretString", ""))
-        except (BotoCoreError, ClientError) as error:
-            raise OSError(str(error)) from error
-
-    return fetch

@@ -53,6 +53,7 @@ class Reporter:
         self._pressing: set[str] = set()
         self._asked: dict[str, datetime] = {}
         self._outcomes: dict[bool, Outcome] = {}
+        self._secrets: list[dict[str, Any]] | None = None
         self._sent_at: float | None = None
         self._scan_at = 0.0
 
@@ -78,10 +79,14 @@ class Reporter:
         self._outcomes.pop(bool(outcome.errors), None)
         self._outcomes[bool(outcome.errors)] = outcome
 
+    def secrets(self, lines: list[dict[str, Any]]) -> None:
+        """What became of every certificate, to be told as a whole."""
+        self._secrets = lines
+
     async def turn(self) -> None:
         """Send, if there is something to send and it is time."""
         now = self._clock.monotonic()
-        pressing = bool(self._pressing or self._outcomes)
+        pressing = bool(self._pressing or self._outcomes or self._secrets is not None)
         wait = PRESSING_EVERY if pressing else REPORT_EVERY
         if self._beliefs.etag is None and not self._outcomes:
             return  # the control plane has not answered yet
@@ -90,7 +95,7 @@ class Reporter:
         if not pressing and not self._changed and now < self._scan_at:
             return
         rules = self._news(now)
-        if rules or self._outcomes:
+        if rules or self._outcomes or self._secrets is not None:
             self._sent_at = now
             await self._send(rules, now)
 
@@ -110,6 +115,7 @@ class Reporter:
 
     async def _send(self, ids: list[str], now: float) -> None:
         outcome, beliefs = next(iter(self._outcomes.values()), None), self._beliefs
+        secrets = self._secrets
         sent = {id_: beliefs.of[id_] for id_ in ids}
         told = {
             id_: _Told(bool(belief.accepts), belief.status, now + self._fresh_for(belief, now))
@@ -124,6 +130,8 @@ class Reporter:
         if outcome is not None:
             at = {"at": stamp(outcome.at)}
             report |= {"rejected": at | {"errors": list(outcome.errors)}} if outcome.errors else {"applied": at}
+        if secrets is not None:
+            report["secrets"] = secrets
         try:
             await self._plane.report(report)
         except Unreachable as error:
@@ -131,6 +139,8 @@ class Reporter:
             return
         self._outcomes = {bad: kept for bad, kept in self._outcomes.items() if kept is not outcome}
         self._told |= told
+        if self._secrets is secrets:
+            self._secrets = None
         self._scan_at = min([self._scan_at, *(one.again_at for one in told.values())])
 
     def _knows(self, id_: str) -> bool:

@@ -24,6 +24,13 @@ class Settings:
     poll_seconds: float = 30
     heartbeat_seconds: float = 60
     periodic_seconds: float = 60
+    tls_dir: Path | None = None
+    secret_seconds: float = 300
+
+    @property
+    def secrets(self) -> Path:
+        """Envoy's files of certificates with their keys: on tmpfs, or nothing is written there."""
+        return self.tls_dir or self.run_dir / "xds" / "sds"
 
     @property
     def access_log(self) -> Path:
@@ -41,5 +48,5 @@ def load(path: Path) -> Settings:
         raise ValueError(f"{path}: unknown settings {unknown}, missing settings {missing}")
     if (data.get("key_file") is None) is (data.get("api_key_secret_arn") is None):
         raise ValueError(f"{path}: needs one of key_file and api_key_secret_arn")
-    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir") if data.get(name) is not None}
+    paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir", "tls_dir") if data.get(name)}
     return Settings(**(data | paths))

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import clusters
-from chalicelib.envoy.listeners import listeners
+from chalicelib.envoy.listeners import Tls, http_ports, listeners
 from chalicelib.envoy.routes import route_configuration
 
 if TYPE_CHECKING:
@@ -36,20 +36,29 @@ class XdsFiles:
             (self._xds / kind).mkdir(parents=True, exist_ok=True)
 
     def write(
-        self, config: CompactConfig, drained: Collection[str], absent: Collection[str], *, again: bool = False
+        self,
+        config: CompactConfig,
+        drained: Collection[str],
+        absent: Collection[str],
+        loaded: Collection[str] = (),
+        *,
+        again: bool = False,
     ) -> Mapping[str, str]:
         """Write what changed, or all of it `again`: clusters and routes before listeners, removals the other way round.
 
-        Answers the versions. Takes 0.2 s for 2,000 rules, so it belongs in a thread; one call at a time.
+        `loaded` are the names of the secrets that are there for Envoy to read. Answers the versions. Takes 0.2 s for
+        2,000 rules, so it belongs in a thread; one call at a time.
         """
         settings = self._settings
         rds = self._xds / "rds" / "rds.json"
-        ports = sorted({http.port for rule in config.rules for http in rule.http})
+        tls = Tls(tuple(pair for pair in config.certificates if pair.name in loaded), settings.secrets)
+        # Envoy never names the version of routes that no listener asks for: they would never count as taken.
+        ports = http_ports(config.rules, tls)
         periodic = f"{settings.periodic_seconds:g}s"
         wanted = {
             "cds": clusters(config.rules, drained, absent),
             "rds": [route_configuration(port, config.rules, config.refused) for port in ports],
-            "lds": listeners(config.rules, settings.bind_address, settings.access_log, rds, periodic),
+            "lds": listeners(config.rules, settings.bind_address, settings.access_log, rds, periodic, tls),
         }
         removing = len(wanted["lds"]) < len(self._written.get("lds", []))
         for kind in reversed(KINDS) if removing else KINDS:

@@ -17,7 +17,9 @@ MAX_CLAIMS = 90
 """Claims a rule, by what people name: one DynamoDB transaction takes 100 actions, and the rule itself needs a few."""
 
 SHARED_HTTP = "http"
-"""The owner of an HTTP listen port: many rules share it, and no TCP route may take it."""
+SHARED_HTTPS = "https"
+SHARED = frozenset({SHARED_HTTP, SHARED_HTTPS})
+"""The owners of HTTP listen ports: many rules share one, all with TLS or all without; no TCP route may take it."""
 
 
 TOO_MANY = f"Hosts, listen ports, resources, schedules and dependencies together are {{}}; at most {MAX_CLAIMS} a rule."
@@ -47,10 +49,14 @@ def links(spec: RuleSpec | None) -> Links:
 
 @dataclass(frozen=True, slots=True, order=True)
 class OwnedThing:
-    """A thing that one rule owns. `key` identifies it, `words` name it to a person."""
+    """A thing that one rule owns. `key` identifies it, `words` name it to a person.
+
+    `shared_as` is one of SHARED where rules own it together.
+    """
 
     key: str
     words: str
+    shared_as: str = ""
 
 
 def resource_key(ref: ResourceRef) -> str:
@@ -86,6 +92,6 @@ def owned_members(spec: RuleSpec, ids: Iterable[str]) -> tuple[OwnedThing, ...]:
 def shared_ports(spec: RuleSpec) -> tuple[OwnedThing, ...]:
     """The HTTP listen ports of a rule, which other HTTP rules may use too."""
     return tuple(
-        OwnedThing(f"port#{spec.load_balancer_id}#{port}", f"listen port {port}")
-        for port in sorted({route.listen_port for route in spec.http})
+        OwnedThing(f"port#{spec.load_balancer_id}#{port}", f"listen port {port}", protocol)
+        for port, protocol in sorted({(route.listen_port, route.listen_protocol) for route in spec.http})
     )

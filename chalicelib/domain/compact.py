@@ -10,6 +10,7 @@ from chalicelib.domain.rules import WhileStarting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from chalicelib.domain.certificates import Certificate
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule, RuleSpec
 
@@ -28,12 +29,22 @@ def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
     return compact_rule(rule.id, rule.spec, [address for address in addresses if address is not None])
 
 
+def compact_certificates(certificates: Iterable[Certificate]) -> str:
+    """Certificates as JSON text: where their secrets lie, never what they hold."""
+    data = [
+        {"hosts": list(c.hosts), "certificate": c.certificate_secret_arn, "private_key": c.private_key_secret_arn}
+        for c in certificates
+    ]
+    return json.dumps(data, separators=(",", ":"))
+
+
 def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     """The rule as JSON text; `addresses` are the private addresses of its resources."""
     data: dict[str, object] = {"id": rule_id, "targets": list(addresses)}
     if spec.http:
         data["http"] = [
             {"hosts": list(r.hosts), "paths": list(r.paths), "port": r.listen_port, "target": r.target_port}
+            | ({"tls": True} if r.listen_protocol == "https" else {})
             for r in spec.http
         ]
     if spec.tcp:

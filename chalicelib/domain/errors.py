@@ -40,8 +40,13 @@ class AlreadyClaimedError(AutoStopError):
     """A host, a listen port or a resource belongs to another rule. `owners`: the claim in words → that rule's id."""
 
     def __init__(self, owners: dict[str, str]) -> None:
-        super().__init__("; ".join(f"{what} belongs to rule {owner}" for what, owner in sorted(owners.items())))
+        super().__init__("; ".join(_taken(what, owner) for what, owner in sorted(owners.items())))
         self.owners = owners
+
+
+def _taken(what: str, owner: str) -> str:
+    shared = owner in {"http", "https"}
+    return f"{what} is used for {owner} by other rules" if shared else f"{what} belongs to rule {owner}"
 
 
 class ConflictError(AutoStopError):

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.certificates import covers
+from chalicelib.domain.errors import Fault
+
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from chalicelib.domain.certificates import Certificate
+    from chalicelib.domain.rules import RuleSpec
 
 MAX_RULES_PER_PROXY = 2000
 
@@ -42,3 +48,14 @@ class LoadBalancer:
     existing: bool = False
     status: str = "ready"
     status_reason: str | None = None
+    certificates: tuple[Certificate, ...] = ()
+
+
+def without_certificate(spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:
+    """A fault for each host of a rule that is to be served over TLS and has no certificate."""
+    return [
+        Fault(f"http[{n}].hosts[{m}]", f"{host} has no certificate on load balancer {balancer.id}, and https needs one")
+        for n, route in enumerate(spec.http)
+        for m, host in enumerate(route.hosts)
+        if route.listen_protocol == "https" and not covers(balancer.certificates, host)
+    ]

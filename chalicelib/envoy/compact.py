@@ -8,6 +8,8 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from chalicelib.envoy.certificates import CompactCertificate, pairs_of
+
 
 class CompactError(ValueError):
     """The configuration is not what the protocol says."""
@@ -15,12 +17,13 @@ class CompactError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Hosts and paths on one listen port."""
+    """Hosts and paths on one listen port; `tls`: that port speaks TLS."""
 
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
     port: int
     target: int
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class CompactConfig:
 
     rules: tuple[CompactRule, ...] = ()
     states: dict[str, CompactState] = field(default_factory=dict)
+    certificates: tuple[CompactCertificate, ...] = ()
 
     @cached_property
     def refused(self) -> frozenset[str]:
@@ -133,6 +137,14 @@ def parse_rules(items: Any) -> tuple[CompactRule, ...]:  # noqa: ANN401  (JSON)
         return tuple(_rule(item) for item in items)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CompactError(f"rules: {error!r}") from error
+
+
+def parse_certificates(items: Any) -> tuple[CompactCertificate, ...]:  # noqa: ANN401  (JSON)
+    """The certificates of the rules part. Raises CompactError."""
+    try:
+        return pairs_of(items)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CompactError(f"certificates: {error!r}") from error
 
 
 def parse_states(items: Any) -> dict[str, CompactState]:  # noqa: ANN401  (JSON)
@@ -163,7 +175,7 @@ def _http(data: dict[str, Any]) -> Http:
     # A domain that is there twice, in two spellings, would make Envoy refuse all routes.
     hosts = tuple(dict.fromkeys(str(host).lower() for host in data["hosts"]))
     paths = tuple(str(path) for path in data.get("paths", ["/*"]))
-    return Http(hosts, paths, _port(data["port"]), _port(data["target"]))
+    return Http(hosts, paths, _port(data["port"]), _port(data["target"]), data.get("tls") is True)
 
 
 def _probe(data: dict[str, Any]) -> Probe:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.envoy.certificates import downstream_tls
 from chalicelib.envoy.clusters import cluster_name
 from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.routes import HOLD_ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
+    from chalicelib.envoy.certificates import CompactCertificate
     from chalicelib.envoy.compact import CompactRule
 
 _TYPES = "type.googleapis.com/envoy"
@@ -47,14 +50,33 @@ def access_log(path: Path, rule: str) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The pairs that are there, and the directory of their secrets.
+
+    A pair that is not there must not be here: a listener that names a secret without a file is refused whole.
+    """
+
+    loaded: tuple[CompactCertificate, ...] = ()
+    directory: Path = Path()
+
+
 def listeners(
-    rules: Iterable[CompactRule], address: str, log: Path, rds: Path, periodic: str = "60s"
+    rules: Iterable[CompactRule], address: str, log: Path, rds: Path, periodic: str = "60s", tls: Tls | None = None
 ) -> list[dict[str, Any]]:
-    """One listener for each TCP listen port, one for each HTTP listen port."""
-    found = list(rules)
+    """One listener for each TCP listen port, one for each HTTP listen port (`http_ports`)."""
+    found, tls = list(rules), tls or Tls()
     tcp = [_tcp(rule.id, t.listen, t.target, address, log, periodic) for rule in found for t in rule.tcp]
-    ports = sorted({http.port for rule in found for http in rule.http})
-    return tcp + [_http(port, address, log, rds, periodic) for port in ports]
+    secure = {http.port for rule in found for http in rule.http if http.tls}
+    return tcp + [
+        _listener(port, address, _manager(port, log, rds, periodic), tls if port in secure else None)
+        for port in http_ports(found, tls)
+    ]
+
+
+def http_ports(rules: Iterable[CompactRule], tls: Tls) -> list[int]:
+    """The HTTP ports that can be served: one that speaks TLS needs a certificate, whosever it is."""
+    return sorted({http.port for rule in rules for http in rule.http if tls.loaded or not http.tls})
 
 
 def _socket(address: str, port: int) -> dict[str, Any]:
@@ -98,53 +120,61 @@ def _tcp(rule_id: str, listen: int, target: int, address: str, log: Path, period
     }
 
 
-def _http(port: int, address: str, log: Path, rds: Path, periodic: str) -> dict[str, Any]:
-    return {
+def _listener(port: int, address: str, manager: dict[str, Any], tls: Tls | None) -> dict[str, Any]:
+    listener = {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
-        "name": f"http-{port}",
+        "name": f"{'https' if tls else 'http'}-{port}",
         "address": _socket(address, port),
         "tcp_keepalive": _KEEPALIVE,
+    }
+    if tls is None:
+        return listener | {"filter_chains": [{"filters": [manager]}]}
+    inspector = f"{_TYPES}.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+    return listener | {
+        "listener_filters": [
+            {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": inspector}},
+        ],
+        # A chain for each certificate and not for each rule: a rule that comes or goes changes no listener.
         "filter_chains": [
             {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": {
-                            "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3"
-                            ".HttpConnectionManager",
-                            "stat_prefix": f"http-{port}",
-                            # The default of 5 minutes would end a hold with 504.
-                            "stream_idle_timeout": "0s",
-                            "strip_any_host_port": True,
-                            # Without it Envoy believes X-Forwarded-For: a client could choose its own address.
-                            "use_remote_address": True,
-                            "server_header_transformation": "PASS_THROUGH",
-                            "local_reply_config": local_replies(),
-                            "upgrade_configs": [{"upgrade_type": "websocket"}],
-                            "rds": {
-                                "route_config_name": f"http-{port}",
-                                "config_source": {
-                                    "path_config_source": {"path": str(rds)},
-                                    "resource_api_version": "V3",
-                                },
-                            },
-                            "access_log": access_log(log, "%METADATA(ROUTE:autostop:rule)%"),
-                            "access_log_options": {
-                                "flush_access_log_on_new_request": True,
-                                "access_log_flush_interval": periodic,
-                            },
-                            "http_filters": [
-                                {
-                                    "name": "envoy.filters.http.router",
-                                    "typed_config": {
-                                        "@type": f"{_TYPES}.extensions.filters.http.router.v3.Router",
-                                        "suppress_envoy_headers": True,
-                                    },
-                                }
-                            ],
-                        },
-                    }
-                ]
+                "name": pair.name,
+                "filter_chain_match": {"server_names": list(pair.hosts)},
+                "transport_socket": downstream_tls(pair.name, tls.directory),
+                "filters": [manager],
             }
+            for pair in tls.loaded
         ],
+    }
+
+
+def _manager(port: int, log: Path, rds: Path, periodic: str) -> dict[str, Any]:
+    return {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": f"http-{port}",
+            # The default of 5 minutes would end a hold with 504.
+            "stream_idle_timeout": "0s",
+            "strip_any_host_port": True,
+            # Without it Envoy believes X-Forwarded-For: a client could choose its own address.
+            "use_remote_address": True,
+            "server_header_transformation": "PASS_THROUGH",
+            "local_reply_config": local_replies(),
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "rds": {
+                "route_config_name": f"http-{port}",
+                "config_source": {"path_config_source": {"path": str(rds)}, "resource_api_version": "V3"},
+            },
+            "access_log": access_log(log, "%METADATA(ROUTE:autostop:rule)%"),
+            "access_log_options": {"flush_access_log_on_new_request": True, "access_log_flush_interval": periodic},
+            "http_filters": [
+                {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {
+                        "@type": f"{_TYPES}.extensions.filters.http.router.v3.Router",
+                        "suppress_envoy_headers": True,
+                    },
+                }
+            ],
+        },
     }

@@ -14,7 +14,7 @@ from chalicelib.ports.cloud import (
     WorkQueue,
 )
 from chalicelib.ports.memberships import Memberships
-from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore
+from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore, SecretReports
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
 
@@ -49,6 +49,7 @@ __all__ = [
     "RuleRepository",
     "RuleStatusStore",
     "ScheduleRepository",
+    "SecretReports",
     "Series",
     "Sessions",
     "Total",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from chalicelib.domain.activity import Heartbeat, Progress, Source
+    from chalicelib.domain.certificates import MemberSecrets
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.ports.basics import Idempotency, Page
 
@@ -61,6 +62,18 @@ class ProxyStore(Protocol):
         ...
 
 
+class SecretReports(Protocol):
+    """What the proxies of load balancers say of their certificates; the last word of each member."""
+
+    def put(self, load_balancer_id: str, report: MemberSecrets) -> None:
+        """In place of what the member said before. Raises NotFoundError."""
+        ...
+
+    def of(self, load_balancer_id: str) -> Sequence[MemberSecrets]:
+        """Every member's, in no order; none for a load balancer that does not exist."""
+        ...
+
+
 class LoadBalancerRepository(Protocol):
     """Load balancers as people see and change them."""
 
@@ -77,7 +90,7 @@ class LoadBalancerRepository(Protocol):
         ...
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
-        """Raises VersionMismatchError, NotFoundError."""
+        """Where its certificates change, so does what its proxies poll. Raises VersionMismatchError, NotFoundError."""
         ...
 
     def delete(self, balancer: LoadBalancer) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.errors import VersionMismatchError
+from chalicelib.domain.certificates import covers, warnings
+from chalicelib.domain.errors import Fault, InvalidInputError, VersionMismatchError
 from chalicelib.domain.events import Event, EventKind
 
 if TYPE_CHECKING:
     from chalicelib.domain.load_balancers import LoadBalancer
-    from chalicelib.ports import Clock, EventLog, Idempotency, Ids, LoadBalancerRepository, Page
+    from chalicelib.ports import (
+        Clock,
+        EventLog,
+        Idempotency,
+        Ids,
+        LoadBalancerRepository,
+        Page,
+        ProxyStore,
+        SecretReports,
+    )
 
 
 @dataclass(slots=True)
@@ -18,6 +29,8 @@ class ManageLoadBalancers:
     """Create, read, replace, delete."""
 
     balancers: LoadBalancerRepository
+    proxies: ProxyStore
+    secrets: SecretReports
     events: EventLog
     clock: Clock
     ids: Ids
@@ -40,18 +53,39 @@ class ManageLoadBalancers:
         return self.balancers.list(limit, cursor)
 
     def replace(self, load_balancer_id: str, draft: LoadBalancer, by: str, version: int | None = None) -> LoadBalancer:
-        """Raises NotFoundError, VersionMismatchError."""
+        """Raises NotFoundError, VersionMismatchError, InvalidInputError for a certificate that a rule needs."""
         before = self._at(load_balancer_id, version)
+        if before.certificates != draft.certificates:
+            self._check_certificates(load_balancer_id, draft)
         after = replace(draft, id=before.id, created_at=before.created_at, updated_at=self.clock.now())
         stored = self.balancers.replace(before, after)
         self._tell(stored, EventKind.LOAD_BALANCER_UPDATED, by, "was changed")
         return stored
+
+    def warnings(self, balancer: LoadBalancer) -> tuple[str, ...]:
+        """What its proxies say is wrong with its certificates, in words."""
+        if not balancer.certificates:
+            return ()
+        return warnings(balancer.certificates, self.secrets.of(balancer.id), self.clock.now())
 
     def delete(self, load_balancer_id: str, by: str, version: int | None = None) -> None:
         """Raises NotFoundError, VersionMismatchError, ConflictError while rules are on it."""
         balancer = self._at(load_balancer_id, version)
         self.balancers.delete(balancer)
         self._tell(balancer, EventKind.LOAD_BALANCER_DELETED, by, "was deleted")
+
+    def _check_certificates(self, load_balancer_id: str, draft: LoadBalancer) -> None:
+        """A host that is served keeps a certificate: without one nobody could reach it any more."""
+        compact = (json.loads(text) for text in self.proxies.rules(load_balancer_id))
+        faults = tuple(
+            Fault("certificates", f"has none for {host}, which rule {rule['id']} serves over https")
+            for rule in compact
+            for route in rule.get("http", [])
+            for host in route["hosts"]
+            if route.get("tls") and not covers(draft.certificates, host)
+        )
+        if faults:
+            raise InvalidInputError(faults)
 
     def _at(self, load_balancer_id: str, version: int | None) -> LoadBalancer:
         balancer = self.balancers.get(load_balancer_id)

@@ -19,7 +19,7 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.events import Event, EventKind
-from chalicelib.domain.load_balancers import LoadBalancerKind
+from chalicelib.domain.load_balancers import LoadBalancerKind, without_certificate
 from chalicelib.domain.membership import carried_over
 from chalicelib.domain.resources import OWN_ACCOUNT, ResourceState
 from chalicelib.domain.rules import Rule, RuleState, RuleStatus, SeenResource
@@ -217,7 +217,7 @@ class ManageRules:
         if balancer.region != spec.region:
             message = f"is {spec.region}, but load balancer {balancer.id} is in {balancer.region}"
             faults.append(Fault("resources.region", message))
-        return faults
+        return faults + without_certificate(spec, balancer)
 
     def _with_ports(
         self, spec: RuleSpec, before: RuleSpec | None, balancer: LoadBalancer | None, taken: set[int]

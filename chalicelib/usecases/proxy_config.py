@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.activity import clamp
+from chalicelib.domain.certificates import MemberSecrets
+from chalicelib.domain.compact import compact_certificates
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.rules import RuleState
 from chalicelib.ports import Health
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from chalicelib.domain.certificates import SecretReport
     from chalicelib.domain.rules import Rule
     from chalicelib.ports import (
         ActivityStore,
         Clock,
         EventLog,
         Ids,
+        LoadBalancerRepository,
         ProxyStore,
         RuleRepository,
         RuleStatusStore,
+        SecretReports,
         WorkQueue,
     )
 
@@ -54,13 +59,14 @@ class RuleHealth:
 
 @dataclass(frozen=True, slots=True)
 class ProxyReport:
-    """A member's report. `config` is the ETag text without quotes, as in `r12.s45`."""
+    """A member's report. `config` is the ETag text without quotes, as in `r12.s45`; `secrets` None: as before."""
 
     member: str
     config: str
     applied_at: datetime | None = None
     rejected: tuple[str, ...] = ()
     rules: tuple[RuleHealth, ...] = ()
+    secrets: tuple[SecretReport, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +77,8 @@ class ProxyConfig:
     status: RuleStatusStore
     activity: ActivityStore
     proxies: ProxyStore
+    balancers: LoadBalancerRepository
+    secrets: SecretReports
     events: EventLog
     queue: WorkQueue
     clock: Clock
@@ -88,7 +96,13 @@ class ProxyConfig:
             return None
         parts = {
             "load_balancer_id": json.dumps(load_balancer_id),
-            "rules": _part("r", state.rules_version, known_rules, lambda: self.proxies.rules(load_balancer_id)),
+            "rules": _part(
+                "r",
+                state.rules_version,
+                known_rules,
+                lambda: self.proxies.rules(load_balancer_id),
+                lambda: self._certificates(load_balancer_id),
+            ),
             "states": _part(
                 "s", state.states_version, known_states, lambda: self.proxies.states(load_balancer_id, self.clock.now())
             ),
@@ -120,6 +134,8 @@ class ProxyConfig:
             )
         elif report.applied_at is not None and states_version is not None:
             self.proxies.applied(load_balancer_id, report.member, states_version, now)
+        if report.secrets is not None:
+            self.secrets.put(load_balancer_id, MemberSecrets(report.member, now, report.secrets))
         reported = {health.id: health for health in report.rules}
         own = self._own(load_balancer_id, reported)
         for rule in own:
@@ -129,6 +145,11 @@ class ProxyConfig:
         waiting = [(rule.id, rule.spec.place) for rule in own if rule.status.state in _WAITING]
         if waiting:
             self.queue.send(requests_for(waiting, "report", now))
+
+    def _certificates(self, load_balancer_id: str) -> str:
+        """What goes with the rules: read after their version, so never older than it says."""
+        certificates = self.balancers.get(load_balancer_id).certificates
+        return f', "certificates": {compact_certificates(certificates)}' if certificates else ""
 
     def _own(self, load_balancer_id: str, ids: Iterable[str]) -> list[Rule]:
         wanted = list(ids)
@@ -145,7 +166,13 @@ def parse_etag(text: str | None) -> tuple[int | None, int | None]:
     return (int(match[1]), int(match[2])) if match else (None, None)
 
 
-def _part(letter: str, version: int, known: int | None, items: Callable[[], Sequence[str]]) -> str:
+def _part(
+    letter: str,
+    version: int,
+    known: int | None,
+    items: Callable[[], Sequence[str]],
+    more: Callable[[], str] = str,
+) -> str:
     if version == known:
         return "null"
-    return f'{{"etag": "{letter}{version}", "items": [{", ".join(items())}]}}'
+    return f'{{"etag": "{letter}{version}", "items": [{", ".join(items())}]{more()}}}'

@@ -26,6 +26,7 @@ from chalicelib.adapters.dynamodb.models import ALL_MODELS, ProxyItem
 from chalicelib.adapters.dynamodb.stores import build_stores
 from chalicelib.domain.access import ApiKey, Role, hash_secret
 from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.domain.resources import ResourceKind
 from chalicelib.domain.rules import HttpRoute, RuleSpec, TcpRoute
 from scripts.benches.report import report
@@ -138,6 +139,9 @@ def _fill(rules: int) -> None:
     for model in ALL_MODELS:
         model.create_table(wait=False)
     stores.keys.create(ApiKey(ID, hash_secret(SECRET), Role.PROXY, "proxy", clock.now(), load_balancer_id=BALANCER))
+    now = clock.now()
+    nowhere = ("vpc-0", ("subnet-0",), ("sg-0",), 1, now, now)
+    stores.balancers.create(LoadBalancer(BALANCER, LoadBalancerKind.PROXY, "bench", REGION, *nowhere, existing=True))
     with ProxyItem.batch_write() as batch:
         batch.save(ProxyItem(BALANCER, "poll", rules_version=rules, states_version=1, rules=rules))
         for n in range(rules):

@@ -13,6 +13,7 @@ from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
+from chalicelib.adapters.memory.secret_reports import MemorySecretReports
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryBalancers, MemoryEvents
 from chalicelib.adapters.memory.usage import MemoryUsage
@@ -123,7 +124,18 @@ class World:
         self.tick = Tick(rules, queue, clock)
         self.warm_up = WarmUp(rules, rules, self.events, queue, clock, ids)
         self.overrides = Overrides(rules, rules, self.activity, self.proxies, self.events, queue, clock, ids)
-        self.config = ProxyConfig(rules, rules, self.activity, self.proxies, self.events, queue, clock, ids)
+        self.config = ProxyConfig(
+            rules,
+            rules,
+            self.activity,
+            self.proxies,
+            balancers,
+            MemorySecretReports(self.proxies),
+            self.events,
+            queue,
+            clock,
+            ids,
+        )
         self.state_change = StateChange(rules, rules, queue, clock)
         self.guests = self.activity.guests
         self.checks = self.cloud.checks = Checks(

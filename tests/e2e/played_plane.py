@@ -1,4 +1,4 @@
-"""The control plane and CloudWatch Logs, played by the test."""
+"""The control plane, CloudWatch Logs and Secrets Manager, played by the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ControlPlane:
-    """Configuration with ETags, reports, wakes; and CloudWatch Logs beside it. Both can be away."""
+    """Configuration with ETags, reports, wakes; and CloudWatch Logs and secrets beside it. Both can be away."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -26,6 +26,8 @@ class ControlPlane:
         self.reports: list[dict[str, Any]] = []
         self.wakes: list[tuple[str, dict[str, Any]]] = []
         self.lines: list[dict[str, Any]] = []
+        self.certificates: list[dict[str, Any]] = []
+        self.secrets: dict[str, list[str]] = {}
         self._runner: web.AppRunner | None = None
         self._logs: web.AppRunner | None = None
 
@@ -42,6 +44,25 @@ class ControlPlane:
             self.states |= {state["rule"]: state for state in states}
             self.versions["states"] += 1
         return self.etag
+
+    def certify(self, name: str, *hosts: str) -> str:
+        """A certificate of the load balancer, whose secrets are NAME-cert and NAME-key."""
+        at = "arn:aws:secretsmanager:us-east-1:123456789012:secret"
+        pair = {"hosts": list(hosts), "certificate": f"{at}:{name}-cert", "private_key": f"{at}:{name}-key"}
+        self.certificates.append(pair)
+        self.versions["rules"] += 1
+        return self.etag
+
+    def put_secret(self, name: str, chain: str, key: str) -> None:
+        """The next version of both secrets of a certificate."""
+        for kind, text in (("cert", chain), ("key", key)):
+            self.secrets.setdefault(f"{name}-{kind}", []).append(text)
+
+    def certificate_status(self, name: str) -> str | None:
+        """What the proxy last said of a certificate."""
+        told = [report["secrets"] for report in list(self.reports) if "secrets" in report]
+        found = [line["status"] for line in (told[-1] if told else []) if line["arn"].endswith(f":{name}-cert")]
+        return found[0] if found else None
 
     def withdraw(self, rule_id: str) -> str:
         self.rules.pop(rule_id)
@@ -98,9 +119,10 @@ class ControlPlane:
         if known == self.etag and self.resend_from is None:
             return web.Response(status=304)
         rules, states = f"r{self.versions['rules']}", f"s{self.versions['states']}"
+        part = {"etag": rules, "items": list(self.rules.values()), "certificates": self.certificates}
         body = {
             "load_balancer_id": "lb_test",
-            "rules": None if known.startswith(f"{rules}.") else {"etag": rules, "items": list(self.rules.values())},
+            "rules": None if known.startswith(f"{rules}.") else part,
             "states": None if known.endswith(f".{states}") else {"etag": states, "items": list(self.states.values())},
             "resend_from": self.resend_from,
         }
@@ -118,8 +140,30 @@ class ControlPlane:
 
     async def _put(self, request: web.Request) -> web.Response:
         """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html."""
-        if request.headers["X-Amz-Target"].endswith(".PutLogEvents"):
+        target = request.headers["X-Amz-Target"]
+        if target.startswith("secretsmanager."):
+            return self._secret(target, json.loads(await request.read())["SecretId"])
+        if target.endswith(".PutLogEvents"):
             body = json.loads(await request.read())
             assert body["logStreamName"] == "lb_test/i-proxy"
             self.lines += [json.loads(event["message"]) for event in body["logEvents"]]
         return web.Response(text="{}", content_type="application/x-amz-json-1.1")
+
+    def _secret(self, target: str, arn: str) -> web.Response:
+        """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html and DescribeSecret."""
+        json_type = "application/x-amz-json-1.1"
+        versions = self.secrets.get(arn.rpartition(":")[2])
+        if not versions:
+            body = {
+                "__type": "ResourceNotFoundException",
+                "Message": "Secrets Manager can't find the specified secret.",
+            }
+            return web.Response(status=400, text=json.dumps(body), content_type=json_type)
+        current = f"{len(versions):032d}"
+        answer: dict[str, Any] = {
+            "ARN": arn,
+            "VersionIdsToStages": {current: ["AWSCURRENT"], "0" * 32: ["AWSPREVIOUS"]},
+        }
+        if target.endswith(".GetSecretValue"):
+            answer = {"ARN": arn, "VersionId": current, "SecretString": versions[-1]}
+        return web.Response(text=json.dumps(answer), content_type=json_type)

@@ -7,8 +7,10 @@ import json
 import os
 import random
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +46,9 @@ class World:
     processes: Processes = field(init=False)
     block: str = field(default_factory=lambda: f"127.{random.randint(16, 250)}.{random.randint(1, 250)}")
     guests: list[Guest] = field(default_factory=list)
+    tls_dir: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="autostop-", dir="/dev/shm")
+    )
     _command: list[str] = field(default_factory=list)
     _env: dict[str, str] = field(default_factory=dict)
 
@@ -82,6 +87,8 @@ class World:
                     "poll_seconds": 0.2,
                     "heartbeat_seconds": 1,
                     "periodic_seconds": 1,
+                    "tls_dir": self.tls_dir.name,
+                    "secret_seconds": 0.3,
                 }
             )
         )
@@ -106,6 +113,7 @@ class World:
         self.plane.go()
         self.plane.go_logs()
         self.loop.end()
+        self.tls_dir.cleanup()
 
     def start_agent(self) -> None:
         self.processes.start("agent", self._command, self._env)
@@ -167,6 +175,18 @@ class World:
             return Answer(answer.status, names, content, time.monotonic() - began)
         finally:
             connection.close()
+
+    def secure(self, port: int, host: str, chain: str) -> ssl.SSLSocket:
+        """A connection over TLS by a client that trusts just this certificate."""
+        context = ssl.create_default_context(cadata=chain)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.set_alpn_protocols(["http/1.1"])
+        connection = self.connect(port)
+        try:
+            return context.wrap_socket(connection, server_hostname=host)
+        except OSError:
+            connection.close()
+            raise
 
     def connect(self, port: int, source: str | None = None) -> socket.socket:
         return socket.create_connection((self.address, port), 20, (source or self.client, 0))

@@ -100,7 +100,18 @@ class World:
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
         self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
-        self.config = ProxyConfig(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
+        self.config = ProxyConfig(
+            s.rules,
+            s.status,
+            s.activity,
+            s.proxies,
+            s.balancers,
+            s.secret_reports,
+            s.events,
+            self.queue,
+            self.clock,
+            self.ids,
+        )
         self.state_change = StateChange(s.rules, s.status, self.queue, self.clock)
         self.cloud.on_change = self._changed
         self._chaos = chaos

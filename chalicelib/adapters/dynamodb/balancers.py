@@ -56,7 +56,11 @@ class DynamoBalancers:
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
         new = replace(after, version=before.version + 1)
-        self._write(BalancerItem(new.id, body=dump(new), version=new.version), before)
+        item = BalancerItem(new.id, body=dump(new), version=new.version)
+        if new.certificates == before.certificates:
+            self._write(item, before)
+        else:
+            self._publish(item, before)
         return new
 
     def delete(self, balancer: LoadBalancer) -> None:
@@ -84,6 +88,20 @@ class DynamoBalancers:
                     raise
                 self._unchanged(before)
                 raise
+
+    def _publish(self, item: BalancerItem, before: LoadBalancer) -> None:
+        """With the version that makes its proxies poll it."""
+        try:
+            with translated(), transaction(BalancerItem) as write:
+                write.save(item, condition=BalancerItem.version == before.version)
+                poll = ProxyItem(before.id, "poll")
+                there = ProxyItem.load_balancer_id.exists()
+                write.update(poll, actions=[ProxyItem.rules_version.add(1)], condition=there)
+        except TransactWriteError as error:
+            if failed_conditions(error) is None:
+                raise no_condition(error) from error
+            self._unchanged(before)
+            raise ConflictError("It was changed meanwhile; try again.") from error
 
     def _unchanged(self, read: LoadBalancer) -> None:
         """Raises VersionMismatchError where it is no longer at the version read, NotFoundError."""

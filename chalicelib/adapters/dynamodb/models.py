@@ -91,7 +91,7 @@ class ScheduleItem(Model):
 class ClaimItem(Model):
     """Who owns a host, a listen port or a resource; and the answers to idempotency keys, for a day.
 
-    A listen port that HTTP rules share is owned by `SHARED_HTTP`; without any of its `sharers` it is free.
+    A listen port that HTTP rules share is owned by one of `SHARED`; without any of its `sharers` it is free.
     """
 
     class Meta(_Meta):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.dynamodb.models import ClaimItem, ProxyItem, RuleItem, ScheduleItem
-from chalicelib.domain.claims import SHARED_HTTP
+from chalicelib.domain.claims import SHARED
 from chalicelib.domain.load_balancers import MAX_RULES_PER_PROXY
 
 if TYPE_CHECKING:
@@ -22,14 +22,15 @@ def take(write: TransactWrite, rule_id: str, owns: Sequence[OwnedThing], shares:
     ours_alone = ClaimItem.sharers.does_not_exist() | (ClaimItem.sharers == {rule_id})
     for thing in owns:
         free_or_ours = ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id)
-        shared_by_nobody_else = (ClaimItem.owner == SHARED_HTTP) & ours_alone
+        shared_by_nobody_else = ClaimItem.owner.is_in(*SHARED) & ours_alone
         write.save(ClaimItem(thing.key, owner=rule_id), condition=free_or_ours | shared_by_nobody_else)
     for thing in shares:
-        free_or_shared = ClaimItem.key.does_not_exist() | (ClaimItem.owner == SHARED_HTTP)
+        free_or_shared = ClaimItem.key.does_not_exist() | (ClaimItem.owner == thing.shared_as)
+        shared_otherwise_by_nobody_else = ClaimItem.owner.is_in(*SHARED) & ours_alone
         write.update(
             ClaimItem(thing.key),
-            actions=[ClaimItem.owner.set(SHARED_HTTP), ClaimItem.sharers.add({rule_id})],
-            condition=free_or_shared | (ClaimItem.owner == rule_id),
+            actions=[ClaimItem.owner.set(thing.shared_as), ClaimItem.sharers.add({rule_id})],
+            condition=free_or_shared | (ClaimItem.owner == rule_id) | shared_otherwise_by_nobody_else,
         )
 
 
@@ -40,7 +41,7 @@ def give_back(
     for thing in things:
         write.delete(ClaimItem(thing.key), condition=ClaimItem.key.does_not_exist() | (ClaimItem.owner == rule_id))
     for thing in shared:
-        still_shared = ClaimItem.owner == SHARED_HTTP
+        still_shared = ClaimItem.owner == thing.shared_as
         write.update(ClaimItem(thing.key), actions=[ClaimItem.sharers.delete({rule_id})], condition=still_shared)
 
 
@@ -52,7 +53,7 @@ def others(things: Sequence[OwnedThing], taken: Sequence[OwnedThing]) -> list[Ow
 
 def is_free(item: ClaimItem, rule_id: str) -> bool:
     """Whether no other rule shares a port any more."""
-    return item.owner == SHARED_HTTP and not (item.sharers or set()) - {rule_id}
+    return item.owner in SHARED and not (item.sharers or set()) - {rule_id}
 
 
 def link(write: TransactWrite, rule_id: str, old: Links, new: Links, graph: Mapping[str, int]) -> None:

@@ -21,7 +21,6 @@ from chalicelib.domain.claims import (
     CHANGED_MEANWHILE,
     MAX_CLAIMS,
     MOVED_MEANWHILE,
-    SHARED_HTTP,
     TOO_MANY,
     Links,
     links,
@@ -151,7 +150,9 @@ class DynamoRules:
                     condition=(RuleItem.version == stored.version) & with_membership(stored),
                 )
                 take(write, new.id, newly_owned, newly_shared)
-                give_back(write, new.id, others(given_back, newly_shared), others(released, newly_owned))
+                give_back(
+                    write, new.id, others(given_back, newly_shared), others(released, [*newly_owned, *newly_shared])
+                )
                 link(write, new.id, old_links, new_links, graph)
                 if moved:
                     withdraw(write, stored)
@@ -233,7 +234,7 @@ class DynamoRules:
         return stored
 
     def _taken(self, rule_id: str, owns: Sequence[OwnedThing], shares: Sequence[OwnedThing]) -> dict[str, str]:
-        allowed = {thing.key: rule_id for thing in owns} | {thing.key: SHARED_HTTP for thing in shares}
+        allowed = {thing.key: rule_id for thing in owns} | {thing.key: thing.shared_as for thing in shares}
         words = {thing.key: thing.words for thing in (*owns, *shares)}
         with translated():
             found = list(ClaimItem.batch_get(list(allowed), consistent_read=True)) if allowed else []

@@ -16,6 +16,7 @@ from chalicelib.adapters.dynamodb.models import configure
 from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
 from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
+from chalicelib.adapters.dynamodb.secret_reports import DynamoSecretReports
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class DynamoStores:
     status: DynamoRuleStatus
     activity: DynamoActivity
     proxies: DynamoProxyStore
+    secret_reports: DynamoSecretReports
     balancers: DynamoBalancers
     keys: DynamoKeys
     events: DynamoEvents
@@ -58,6 +60,7 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoRuleStatus(clock),
         DynamoActivity(clock),
         DynamoProxyStore(clock),
+        DynamoSecretReports(),
         DynamoBalancers(clock),
         DynamoKeys(),
         DynamoEvents(clock),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.claims import MAX_CLAIMS, SHARED_HTTP, TOO_MANY, links, owned, resource_key, shared_ports
+from chalicelib.domain.claims import MAX_CLAIMS, SHARED, TOO_MANY, links, owned, resource_key, shared_ports
 from chalicelib.domain.errors import AlreadyClaimedError, TooLargeError
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class MemoryClaims:
     def take(self, rule_id: str, spec: RuleSpec) -> None:
         """All that a rule with this spec owns, or nothing. Raises AlreadyClaimedError."""
         things, shared = owned(spec), shared_ports(spec)
-        mine = [t for t in shared if self._owners.get(t.key) == SHARED_HTTP]
+        mine = [t for t in shared if self._owners.get(t.key) == t.shared_as]
         self._refuse(rule_id, [*things, *(t for t in shared if t not in mine)])
-        self._owners |= {t.key: rule_id for t in things} | {t.key: SHARED_HTTP for t in shared}
+        self._owners |= {t.key: rule_id for t in things} | {t.key: t.shared_as for t in shared}
         for thing in shared:
             self._sharers[thing.key].add(rule_id)
 
@@ -46,8 +46,9 @@ class MemoryClaims:
         """What a rule owned by its spec and owns no more with the next one."""
         kept = owned(after) if after else ()
         self.give_things_back(stored.id, [thing for thing in owned(stored.spec) if thing not in kept])
+        still = {thing.key for thing in shared_ports(after)} if after else set()
         for thing in shared_ports(stored.spec):
-            if after is None or thing not in shared_ports(after):
+            if thing.key not in still:
                 self._sharers[thing.key].discard(stored.id)
 
     def give_things_back(self, rule_id: str, things: Iterable[OwnedThing]) -> None:
@@ -65,7 +66,7 @@ class MemoryClaims:
     def _owner(self, key: str, rule_id: str) -> str | None:
         """Who has it; nobody where no other rule shares it any more."""
         owner = self._owners.get(key)
-        return None if owner == SHARED_HTTP and not self._sharers[key] - {rule_id} else owner
+        return None if owner in SHARED and not self._sharers[key] - {rule_id} else owner
 
 
 def check_size(before: RuleSpec | None, after: RuleSpec) -> None:

@@ -101,6 +101,10 @@ class MemoryProxyStore:
         proxy.rules[rule_id] = compact
         proxy.rules_version += 1
 
+    def touch(self, load_balancer_id: str) -> None:
+        """Something else that goes with the rules has changed."""
+        self._get(load_balancer_id).rules_version += 1
+
     def drop_rule(self, load_balancer_id: str, rule_id: str) -> None:
         """Take a rule away, with its state."""
         proxy = self._get(load_balancer_id)

@@ -14,6 +14,7 @@ from chalicelib.adapters.memory.paging import page
 from chalicelib.adapters.memory.proxies import MemoryProxyStore
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
+from chalicelib.adapters.memory.secret_reports import MemorySecretReports
 from chalicelib.adapters.memory.usage import MemoryUsage
 from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
 from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
@@ -100,6 +101,8 @@ class MemoryBalancers:
         self._at_version(before)
         new = replace(after, version=before.version + 1)
         self._balancers[new.id] = new
+        if new.certificates != before.certificates:
+            self._proxies.touch(new.id)
         return new
 
     def delete(self, balancer: LoadBalancer) -> None:
@@ -177,6 +180,7 @@ class MemoryStores:
         self.status = self.memberships = self.rules
         self.activity = MemoryActivity(clock)
         self.balancers = MemoryBalancers(self.proxies, clock)
+        self.secret_reports = MemorySecretReports(self.proxies)
         self.keys = MemoryKeys()
         self.events = MemoryEvents(clock)
         self.back_offs = MemoryBackOffs()

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from chalice.app import Response
 
 from chalicelib.domain.access import Role
+from chalicelib.domain.certificates import SecretReport
 from chalicelib.domain.errors import Fault, InvalidInputError
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
-from chalicelib.entrypoints.api.models import LoadBalancerBody, ReportBody, WakeBody
+from chalicelib.entrypoints.api.balancer_model import LoadBalancerBody
+from chalicelib.entrypoints.api.models import ReportBody, WakeBody
 from chalicelib.entrypoints.api.routing import Call, Routes
 from chalicelib.entrypoints.api.rules import with_etag
 from chalicelib.entrypoints.api.views import Json, balancer_view, page_of, progress_view
@@ -19,6 +21,8 @@ from chalicelib.usecases.warm_up import WakeCause
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from chalicelib.usecases.services import Services
 
 routes = Routes(__name__)
 
@@ -53,31 +57,38 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
         None,
         (first, last),
         body.existing,
+        certificates=tuple(certificate.certificate() for certificate in body.certificates),
     )
+
+
+def _view(balancer: LoadBalancer, services: Services) -> Json:
+    return balancer_view(balancer, services.manage_load_balancers.warnings(balancer))
 
 
 @routes.add("GET", "/load-balancers", Role.VIEWER, "List load balancers")
 def list_balancers(call: Call[None]) -> Json:
-    return page_of(call.services.manage_load_balancers.page(*call.page), balancer_view)
+    return page_of(
+        call.services.manage_load_balancers.page(*call.page), lambda balancer: _view(balancer, call.services)
+    )
 
 
 @routes.add("POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, status=201)
 def create_balancer(call: Call[LoadBalancerBody]) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     balancer = call.services.manage_load_balancers.create(wanted, call.by, call.idempotency)
-    return with_etag(balancer_view(balancer), 201)
+    return with_etag(_view(balancer, call.services), 201)
 
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}", Role.VIEWER, "Read a load balancer")
 def get_balancer(call: Call[None], load_balancer_id: str) -> Response:
-    return with_etag(balancer_view(call.services.manage_load_balancers.get(load_balancer_id)))
+    return with_etag(_view(call.services.manage_load_balancers.get(load_balancer_id), call.services))
 
 
 @routes.add("PUT", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Replace a load balancer", body=LoadBalancerBody)
 def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     stored = call.services.manage_load_balancers.replace(load_balancer_id, wanted, call.by, call.version)
-    return with_etag(balancer_view(stored))
+    return with_etag(_view(stored, call.services))
 
 
 @routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")
@@ -112,6 +123,9 @@ def report(call: Call[ReportBody], load_balancer_id: str) -> None:
             body.applied.at if body.applied else None,
             tuple(body.rejected.errors) if body.rejected else (),
             tuple(RuleHealth(rule.id, rule.accepts, rule.at, rule.status) for rule in body.rules),
+            None
+            if body.secrets is None
+            else tuple(SecretReport(told.arn, told.status, told.not_after, told.detail) for told in body.secrets),
         ),
     )
 

@@ -13,7 +13,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Words = Annotated[str, Field(max_length=500)]
 
 
-def _matches(pattern: str, what: str) -> AfterValidator:
+def matches(pattern: str, what: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -24,28 +24,28 @@ def _matches(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Region = Annotated[str, _matches(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")]
-InstanceId = Annotated[str, _matches(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")]
-RuleId = Annotated[str, _matches(r"ru_[a-z0-9]{1,40}", "a rule id")]
-ScheduleId = Annotated[str, _matches(r"sc_[a-z0-9]{1,40}", "a schedule id")]
+Region = Annotated[str, matches(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")]
+InstanceId = Annotated[str, matches(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")]
+RuleId = Annotated[str, matches(r"ru_[a-z0-9]{1,40}", "a rule id")]
+ScheduleId = Annotated[str, matches(r"sc_[a-z0-9]{1,40}", "a schedule id")]
 RoleArn = Annotated[
     str,
-    _matches(
+    matches(
         r"arn:aws[a-z-]*:iam::\d{12}:role/(autostop-)[A-Za-z0-9+=,.@_-]{1,55}",
         "the ARN of a role whose name begins with autostop-, the only ones that AutoStop may assume",
     ),
 ]
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-ExternalId = Annotated[str, _matches(r"[\w+=,.@:/-]{2,1224}", "an external id of 2 to 1224 characters")]
+ExternalId = Annotated[str, matches(r"[\w+=,.@:/-]{2,1224}", "an external id of 2 to 1224 characters")]
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html (tag restrictions)
 TagKey = Annotated[
     str,
     Field(min_length=1, max_length=128),
-    _matches(r"(?is)(?!aws:).+", "a tag of yours: those of AWS itself, with keys that begin with aws:, cannot be used"),
+    matches(r"(?is)(?!aws:).+", "a tag of yours: those of AWS itself, with keys that begin with aws:, cannot be used"),
 ]
 TagValue = Annotated[str, Field(max_length=256)]
-LoadBalancerId = Annotated[str, _matches(r"lb_[a-z0-9]{1,40}", "a load balancer id")]
-Member = Annotated[str, _matches(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")]
+LoadBalancerId = Annotated[str, matches(r"lb_[a-z0-9]{1,40}", "a load balancer id")]
+Member = Annotated[str, matches(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, dots, dashes or underscores")]
 
 
 def unsupported(value: object) -> object:
@@ -141,37 +141,22 @@ class RuleReportBody(Strict):
     status: int | None = None
 
 
+class SecretReportBody(Strict):
+    """What became of one certificate; `arn` is that of its certificate's secret, `not_after` of what is served."""
+
+    hosts: list[Annotated[str, Field(max_length=255)]] = Field(default=[], max_length=1000)
+    arn: Annotated[str, Field(max_length=2048)]
+    status: Literal["ok", "missing", "invalid", "expired"]
+    not_after: Time | None = None
+    detail: Words | None = None
+
+
 class ReportBody(Strict):
-    """`POST /load-balancers/{id}/report`."""
+    """`POST /load-balancers/{id}/report`. `secrets` are all of the member's; null: as they were."""
 
     member: Member
     config: Annotated[str, Field(max_length=64)]
     applied: AppliedBody | None = None
     rejected: RejectedBody | None = None
     rules: list[RuleReportBody] = Field(default=[], max_length=2000)
-    secrets: list[object] = Field(default=[], max_length=200)
-
-
-class CertificateBody(Strict):
-    """Certificates come with TLS, in a later version."""
-
-
-class LoadBalancerBody(Strict):
-    """`POST /load-balancers`: in this version, a proxy on a VM of the user's own."""
-
-    kind: Literal["proxy", "alb"]
-    name: Name
-    region: Region
-    vpc_id: Annotated[str, _matches(r"vpc-[0-9a-f]{1,17}", "a VPC id")]
-    subnet_ids: list[Annotated[str, _matches(r"subnet-[0-9a-f]{1,17}", "a subnet id")]] = Field(max_length=16)
-    security_group_ids: list[Annotated[str, _matches(r"sg-[0-9a-f]{1,17}", "a security group id")]] = Field(
-        max_length=16
-    )
-    machine_type: Annotated[str, _matches(r"[a-z0-9-]+\.[a-z0-9-]+", "an instance type")] = "t3.micro"
-    key_pair: Annotated[str, Field(max_length=255)] | None = None
-    encrypted_volume: bool = True
-    static_ip: bool = False
-    api_key_secret_arn: Later = None
-    certificates: Later = Field(default_factory=list)
-    port_range: list[Port] = Field(default=[20000, 29999], min_length=2, max_length=2)
-    existing: bool = False
+    secrets: list[SecretReportBody] | None = Field(default=None, max_length=50)

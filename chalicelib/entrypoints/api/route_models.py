@@ -24,6 +24,9 @@ def _host(value: str) -> str:
     return value.lower()
 
 
+Host = Annotated[str, AfterValidator(_host)]
+
+
 def _path(value: str) -> str:
     if not re.fullmatch(r"/[\x21-\x7e]{0,254}", value):
         raise ValueError("is not a path such as /api/*")
@@ -58,10 +61,17 @@ def only(value: str) -> BeforeValidator:
 
 
 class ListenBody(Strict):
-    """Where clients connect."""
+    """Where clients connect; with https the port is 443 unless it is said."""
 
-    protocol: Annotated[Literal["http"], only("http")] = "http"
+    protocol: Literal["http", "https"] = "http"
     port: Port = 80
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_port(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("protocol") == "https":
+            return {"port": 443, **value}
+        return value
 
 
 class TargetBody(Strict):
@@ -74,9 +84,7 @@ class TargetBody(Strict):
 class HttpBody(Strict):
     """Hosts and paths of one listen port."""
 
-    hosts: Annotated[list[Annotated[str, AfterValidator(_host)]], AfterValidator(distinct)] = Field(
-        min_length=1, max_length=50
-    )
+    hosts: Annotated[list[Host], AfterValidator(distinct)] = Field(min_length=1, max_length=50)
     paths: Annotated[list[Annotated[str, AfterValidator(_path)]], AfterValidator(distinct)] = Field(
         default=["/*"], min_length=1, max_length=50
     )

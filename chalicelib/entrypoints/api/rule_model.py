@@ -127,6 +127,9 @@ class RuleBody(Strict):
         places = [(route.listen.port, host, path) for route in value for host in route.hosts for path in route.paths]
         if len(set(places)) != len(places):
             raise ValueError("has the same host and path twice")
+        spoken = {(route.listen.port, route.listen.protocol) for route in value}
+        if len({port for port, _ in spoken}) != len(spoken):
+            raise ValueError("has one listen port for both http and https")
         return value
 
     @field_validator("tcp")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
     from chalicelib.domain.access import ApiKey
@@ -79,8 +79,8 @@ def event_view(event: Event) -> Json:
     }
 
 
-def balancer_view(balancer: LoadBalancer) -> Json:
-    """A load balancer."""
+def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
+    """A load balancer, with what is wrong about it in words."""
     return {
         "id": balancer.id,
         "kind": balancer.kind.value,
@@ -94,11 +94,19 @@ def balancer_view(balancer: LoadBalancer) -> Json:
         "encrypted_volume": balancer.encrypted_volume,
         "static_ip": balancer.static_ip,
         "api_key_secret_arn": balancer.api_key_secret_arn,
-        "certificates": [],
+        "certificates": [
+            {
+                "hosts": list(certificate.hosts),
+                "certificate_secret_arn": certificate.certificate_secret_arn,
+                "private_key_secret_arn": certificate.private_key_secret_arn,
+            }
+            for certificate in balancer.certificates
+        ],
         "port_range": list(balancer.port_range),
         "existing": balancer.existing,
         "status": balancer.status,
         "status_reason": balancer.status_reason,
+        "warnings": list(warnings),
         "created_at": stamp(balancer.created_at),
         "updated_at": stamp(balancer.updated_at),
         "version": balancer.version,

@@ -66,7 +66,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
     )
     keys = ManageApiKeys(s.keys, s.balancers, s.events, world.clock, world.ids)
-    balancers = ManageLoadBalancers(s.balancers, s.events, world.clock, world.ids)
+    balancers = ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, s.events, world.clock, world.ids)
     services = Services(
         made,
         schedules,

@@ -55,7 +55,7 @@ WRONG = [
     ("http[0].hosts", []),
     ("http[0].hosts[0]", "not a host"),
     ("http[0].paths", ["x"]),
-    ("http[0].listen", {"protocol": "https", "port": 443}),
+    ("http[0].listen", {"protocol": "gopher", "port": 443}),
     ("http[0].target.port", 0),
     ("http[0].action", "redirect"),
     ("tcp[0].protocol", "gopher"),

@@ -9,8 +9,9 @@ from typing import Any
 from chalicelib.agent.beliefs import Beliefs
 from chalicelib.agent.control_plane import Unreachable
 from chalicelib.agent.envoy_admin import EnvoySilentError, Update
+from chalicelib.agent.secret_source import SecretUnavailableError
 from chalicelib.agent.settings import Settings
-from chalicelib.envoy.compact import CompactConfig, parse_rules, parse_states
+from chalicelib.envoy.compact import CompactConfig, parse_certificates, parse_rules, parse_states
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -43,9 +44,16 @@ class FakePlane:
         self.woken: list[tuple[str, dict[str, Any]]] = []
         self.answer: dict[str, Any] = {"state": "starting", "phase": "asked to start", "startable": True}
 
-    def publish(self, etag: str, rules: list[dict[str, Any]], states: list[dict[str, Any]] | None = None) -> None:
+    def publish(
+        self,
+        etag: str,
+        rules: list[dict[str, Any]],
+        states: list[dict[str, Any]] | None = None,
+        certificates: list[dict[str, Any]] | None = None,
+    ) -> None:
         self.etag = etag
-        self.config = {"rules": {"items": rules}, "states": {"items": states or []}, "resend_from": None}
+        part = {"items": rules} | ({"certificates": certificates} if certificates else {})
+        self.config = {"rules": part, "states": {"items": states or []}, "resend_from": None}
 
     async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
         self._there()
@@ -114,6 +122,44 @@ class FakeSink:
         self.put_lines.append(lines)
 
 
+class FakeSecrets:
+    """A Secrets Manager: a version for each text that was put, and it can be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.texts: dict[str, list[str]] = {}
+        self.reads: list[str] = []
+        self.asked = 0
+
+    def put(self, **texts: str) -> None:
+        for name, text in texts.items():
+            self.texts.setdefault(arn(name), []).append(text)
+
+    def version(self, arn: str) -> str:
+        self.asked += 1
+        return f"v{len(self._of(arn))}"
+
+    def read(self, arn: str) -> str:
+        self.reads.append(arn)
+        return self._of(arn)[-1]
+
+    def _of(self, arn: str) -> list[str]:
+        if self.away:
+            raise SecretUnavailableError("Could not connect to the endpoint URL")
+        if arn not in self.texts:
+            raise SecretUnavailableError("Secrets Manager can't find the specified secret.")
+        return self.texts[arn]
+
+
+def arn(name: str) -> str:
+    return f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}"
+
+
+def pair(name: str, *hosts: str) -> dict[str, Any]:
+    """A certificate of the configuration, whose secrets are NAME_cert and NAME_key."""
+    return {"hosts": list(hosts), "certificate": arn(f"{name}_cert"), "private_key": arn(f"{name}_key")}
+
+
 def settings(tmp_path, api_url: str = "http://x") -> Settings:
     return Settings(api_url, "lb_1", "i-1", "us-east-1", "/g", tmp_path / "run", tmp_path / "state", tmp_path / "key")
 
@@ -127,10 +173,16 @@ def shell(id_: str = "ru_2", listen: int = 20001, **more: Any) -> dict[str, Any]
     return {"id": id_, "targets": ["10.0.0.6"], "tcp": [{"listen": listen, "target": 22}]} | more
 
 
-def believe(clock: HandClock, *rules: dict[str, Any], states: tuple[dict[str, Any], ...] = ()) -> Beliefs:
+def believe(
+    clock: HandClock,
+    *rules: dict[str, Any],
+    states: tuple[dict[str, Any], ...] = (),
+    certificates: tuple[dict[str, Any], ...] = (),
+) -> Beliefs:
     """Beliefs of a proxy that has polled these rules."""
     beliefs = Beliefs()
-    beliefs.adopt(CompactConfig(parse_rules(rules), parse_states(states)), '"r1.s1"', clock.now())
+    config = CompactConfig(parse_rules(rules), parse_states(states), parse_certificates(certificates))
+    beliefs.adopt(config, '"r1.s1"', clock.now())
     return beliefs
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.agent.agent import Agent
 from chalicelib.agent.clock import SystemClock
-from tests.unit.envoy.fakes import FakeEnvoy, FakePlane, FakeSink, settings, shell
+from tests.unit.envoy.fakes import FakeEnvoy, FakePlane, FakeSecrets, FakeSink, settings, shell
 
 
 class NoTargets:
@@ -27,7 +27,7 @@ class Bench:
         self.plane.publish('"r1.s1"', [shell()])
 
     async def run(self) -> None:
-        self.agent = Agent(self.settings, self.plane, NoTargets(), FakeEnvoy(), self.sink, SystemClock())
+        self.agent = Agent(self.settings, self.plane, NoTargets(), FakeEnvoy(), self.sink, FakeSecrets(), SystemClock())
         await asyncio.wait_for(self.agent.run(), 20)
 
 

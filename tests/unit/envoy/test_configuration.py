@@ -12,7 +12,8 @@ from chalicelib.agent.beliefs import Beliefs
 from chalicelib.agent.configuration import Configuration
 from chalicelib.agent.verifier import Verifier
 from chalicelib.agent.xds import XdsFiles
-from tests.unit.envoy.fakes import START, FakeEnvoy, FakePlane, HandClock, drain, settings, shell, site
+from chalicelib.envoy.compact import parse_certificates
+from tests.unit.envoy.fakes import START, FakeEnvoy, FakePlane, HandClock, drain, pair, settings, shell, site
 
 
 class CountingFiles(XdsFiles):
@@ -31,6 +32,7 @@ class Bench:
         self.clock, self.plane, self.envoy = clock or HandClock(), plane or FakePlane(), FakeEnvoy()
         self.beliefs, self.files = Beliefs(), CountingFiles(self.settings)
         self.outcomes, self.asked_again = [], []
+        self.loaded: frozenset[str] = frozenset()
         self.verifier = Verifier(self.envoy, self.clock, self.outcomes.append)
         self.configuration = Configuration(
             self.settings.state_dir,
@@ -40,6 +42,7 @@ class Bench:
             self.verifier,
             self.clock,
             self.asked_again.append,
+            lambda: self.loaded,
         )
 
     def turn(self, times: int = 1) -> None:
@@ -181,3 +184,43 @@ def test_a_wish_to_send_again_is_passed_on_without_a_new_configuration(bench):
     bench.turn()
     assert bench.asked_again == ["2026-01-05T07:00:00Z"]
     assert bench.files.rendered == 1
+
+
+def secure(id_: str, port: int = 443):
+    return site(
+        id_, http=[{"hosts": [f"{id_.replace('_', '-')}.example.com"], "port": port, "target": 8080, "tls": True}]
+    )
+
+
+def test_a_port_with_tls_is_there_as_soon_as_any_of_its_certificates_is(bench):
+    pairs = [pair("a", "ru-1.example.com"), pair("b", "ru-2.example.com")]
+    bench.plane.publish('"r1.s1"', [secure("ru_1"), secure("ru_2"), shell()], certificates=pairs)
+    bench.turn()
+    # Envoy would refuse a listener that names a secret without a file, and never take routes that nobody asks for.
+    assert bench.names("lds") == ["tcp-20001"]
+    assert "rds:http-443" not in bench.files.versions
+    bench.loaded = frozenset({parse_certificates(pairs)[1].name})
+    bench.turn()
+    assert bench.names("lds") == ["tcp-20001", "https-443"]
+    (chain,) = bench.file("lds")["resources"][1]["filter_chains"]
+    assert chain["filter_chain_match"] == {"server_names": ["ru-2.example.com"]}
+    assert "rds:http-443" in bench.files.versions
+
+
+def test_certificates_are_kept_for_bad_times_and_only_by_their_names(bench, tmp_path):
+    bench.plane.publish('"r1.s1"', [secure("ru_1")], certificates=[pair("a", "ru-1.example.com")])
+    bench.turn()
+    bench.plane.etag = '"r1.s2"'
+    bench.plane.config = {"rules": None, "states": {"items": []}}
+    bench.turn()
+    again = Bench(tmp_path, bench.clock)
+    again.configuration.load_last_good()
+    assert again.beliefs.config.certificates == parse_certificates([pair("a", "ru-1.example.com")])
+    assert bench.beliefs.config.certificates == again.beliefs.config.certificates
+
+
+def test_a_host_with_two_certificates_is_refused_whole(bench):
+    pairs = [pair("a", "x.example.com"), pair("b", "X.example.com")]
+    bench.plane.publish('"r1.s1"', [secure("ru_1")], certificates=pairs)
+    bench.turn()
+    assert [len(outcome.errors) for outcome in bench.outcomes] == [1]

@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
+from chalicelib.envoy.certificates import pairs_of
 from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters, warm_up_cluster
 from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Tcp, parse_rules, parse_states
 from chalicelib.envoy.last_resort import local_replies
-from chalicelib.envoy.listeners import listeners
+from chalicelib.envoy.listeners import Tls, listeners
 from chalicelib.envoy.routes import route_configuration
 from tests.builders import make_spec, ssh_rule
+from tests.unit.envoy.fakes import pair
 
 SITE = CompactRule("ru_1", ("10.0.0.5",), http=(Http(("a.example.com",), ("/*",), 80, 8080),))
 SHELL = CompactRule("ru_2", ("10.0.0.6",), tcp=(Tcp(20001, 22),))
@@ -257,3 +259,35 @@ def test_ignored_networks(client, ignored):
         [{"id": "ru_1", "targets": [], "tcp": TCP, "ignore": {"cidrs": ["10.9.0.0/16", "2001:db8::/32"]}}]
     )
     assert rule.ignore.client(client) is ignored
+
+
+def test_tls_is_chosen_by_sni_from_secrets_that_are_files_with_nothing_of_them_in_the_listener():
+    pairs = pairs_of([pair("a", "a.example.com", "*.a.example.com"), pair("b", "b.example.com")])
+    secure = CompactRule("ru_1", ("10.0.0.5",), http=(Http(("a.example.com",), ("/*",), 443, 8080, tls=True),))
+    plain, https = listeners(
+        [SITE, secure], "10.0.0.1", Path("/run/log"), Path("/run/rds"), tls=Tls(pairs, Path("/run/sds"))
+    )
+    assert plain["name"] == "http-80"
+    assert "listener_filters" not in plain
+    assert https["name"] == "https-443"
+    assert [chain["filter_chain_match"]["server_names"] for chain in https["filter_chains"]] == [
+        ["a.example.com", "*.a.example.com"],
+        ["b.example.com"],
+    ]
+    socket = https["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
+    assert socket["alpn_protocols"] == ["h2", "http/1.1"]
+    assert socket["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
+    (config,) = socket["tls_certificate_sds_secret_configs"]
+    assert config["sds_config"]["path_config_source"] == {"path": f"/run/sds/{config['name']}.json"}
+    assert "arn:" not in json.dumps(https)
+
+
+def test_a_rule_that_comes_or_goes_changes_no_listener_with_tls():
+    pairs = pairs_of([pair("a", "*.example.com")])
+    one, two = (
+        CompactRule(f"ru_{n}", ("10.0.0.5",), http=(Http((f"{n}.example.com",), ("/*",), 443, 80, tls=True),))
+        for n in (1, 2)
+    )
+    tls, paths = Tls(pairs, Path("/s")), (Path("/l"), Path("/r"))
+    made = [listeners(rules, "10.0.0.1", *paths, tls=tls) for rules in ([one], [one, two])]
+    assert made[0] == made[1]

@@ -172,3 +172,15 @@ def test_rules_that_are_gone_are_forgotten(bench):
     bench.beliefs.adopt(believe(bench.clock, site("ru_0")).config, '"r2.s2"', bench.clock.now())
     bench.pass_time(300)
     assert bench.told == []
+
+
+def test_certificates_are_told_when_they_change_and_until_they_have_arrived(bench):
+    bench.plane.away = True
+    bench.reporter.secrets([{"arn": "a", "status": "missing"}])
+    bench.pass_time(5)
+    bench.plane.away = False
+    bench.pass_time(60)
+    assert [report["secrets"] for report in bench.plane.reports] == [[{"arn": "a", "status": "missing"}]]
+    bench.reporter.secrets([])
+    bench.pass_time(5)
+    assert bench.plane.reports[-1]["secrets"] == []
