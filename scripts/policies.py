@@ -20,7 +20,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "schedules": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"],
         "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan"],
-        "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
+        "proxies": ["ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],

@@ -234,6 +234,9 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
         "existing": True,
     }
     lb = call("POST", "/load-balancers", settings, Idempotency_Key="lb").json_body
+    secret = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:tls"
+    pair = {"hosts": ["x.example.com"], "certificate_secret_arn": secret, "private_key_secret_arn": secret}
+    call("PUT", f"/load-balancers/{lb['id']}", settings | {"certificates": [pair]})
     call("GET", "/load-balancers")
     proxy = call("POST", "/api-keys", {"role": "proxy", "name": "p", "load_balancer_id": lb["id"]}).json_body["token"]
     office = {"name": "office", "kind": "uptime", "time_zone": "UTC", "weekly": [{"days": ["MON"]}]}
@@ -272,6 +275,7 @@ def test_the_api_may_do_what_its_routes_do(stage: Stage) -> None:
         "config": config.headers["ETag"].strip('"'),
         "applied": {"at": at},
         "rules": [{"id": made["id"], "accepts": True, "status": 200, "at": at}],
+        "secrets": [{"hosts": ["x.example.com"], "arn": secret, "status": "missing", "detail": "AccessDenied"}],
     }
     call("POST", f"/load-balancers/{lb['id']}/report", report, token=proxy)
     cause = {"rule_ids": [made["id"]], "cause": {"kind": "tcp", "source": "203.0.113.7", "port": 20000}}
