@@ -44,7 +44,7 @@ class XdsFiles:
         """
         settings = self._settings
         rds = self._xds / "rds" / "rds.json"
-        ports = sorted({http.port for rule in config.rules for http in rule.http})
+        ports = sorted({port for rule in config.rules for port in rule.http_ports})
         periodic = f"{settings.periodic_seconds:g}s"
         wanted = {
             "cds": clusters(config.rules, drained, absent),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chalicelib.domain.resources import ObservedResource
-    from chalicelib.domain.rules import Rule, RuleSpec
+    from chalicelib.domain.rules import HttpRoute, Rule, RuleSpec
 
 
 def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
@@ -31,11 +31,14 @@ def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
 def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     """The rule as JSON text; `addresses` are the private addresses of its resources."""
     data: dict[str, object] = {"id": rule_id, "targets": list(addresses)}
-    if spec.http:
-        data["http"] = [
-            {"hosts": list(r.hosts), "paths": list(r.paths), "port": r.listen_port, "target": r.target_port}
-            for r in spec.http
-        ]
+    forwards = [_place(r) | {"target": r.target_port} for r in spec.http if r.action == "forward"]
+    if forwards:
+        data["http"] = forwards
+    redirects = [
+        _place(r) | ({"url": r.redirect_url} if r.redirect_url else {}) for r in spec.http if r.action == "redirect"
+    ]
+    if redirects:
+        data["redirects"] = redirects
     if spec.tcp:
         data["tcp"] = [{"listen": t.listen_port, "target": t.target_port} for t in spec.tcp]
     if spec.while_starting is not WhileStarting.AUTO:
@@ -62,3 +65,7 @@ def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     if ignore:
         data["ignore"] = ignore
     return json.dumps(data, separators=(",", ":"))
+
+
+def _place(route: HttpRoute) -> dict[str, object]:
+    return {"hosts": list(route.hosts), "paths": list(route.paths), "port": route.listen_port}

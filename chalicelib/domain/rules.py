@@ -59,14 +59,19 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """Hosts and paths on one listen port, forwarded to one target port of the rule's resources."""
+    """Hosts and paths on one listen port: `forward` to one target port of the rule's resources, or `redirect`.
+
+    A redirect neither wakes nor counts, and needs no target. `redirect_url` None: the same host and path on https.
+    """
 
     hosts: tuple[str, ...]
     paths: tuple[str, ...] = ("/*",)
     listen_protocol: str = "http"
     listen_port: int = 80
     target_protocol: str = "http"
-    target_port: int = 80
+    target_port: int | None = 80
+    action: str = "forward"
+    redirect_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

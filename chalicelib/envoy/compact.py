@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
+
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+([/?#][\x21-\x7e]*)?")
+"""The control plane judges what a URL to redirect to may be; this is what a header can have."""
 
 
 class CompactError(ValueError):
@@ -21,6 +25,19 @@ class Http:
     paths: tuple[str, ...]
     port: int
     target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Hosts and paths on one listen port that the proxy itself answers with 301.
+
+    `url` is absolute, http or https; None: the same host and path on https.
+    """
+
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    port: int
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,17 @@ class CompactRule:
     starting: str = "auto"
     health: Probe | None = None
     ignore: Ignore = field(default_factory=Ignore)
+    redirects: tuple[Redirect, ...] = ()
+
+    @property
+    def places(self) -> tuple[Http | Redirect, ...]:
+        """Where it is met on HTTP, to forward or to redirect."""
+        return (*self.http, *self.redirects)
+
+    @property
+    def http_ports(self) -> frozenset[int]:
+        """The listen ports of its places."""
+        return frozenset(place.port for place in self.places)
 
     @property
     def probe(self) -> Probe:
@@ -153,6 +181,7 @@ def _rule(data: dict[str, Any]) -> CompactRule:
         str(data.get("starting", "auto")),
         _probe(data["health"]) if data.get("health") else None,
         _ignore(data.get("ignore") or {}),
+        tuple(_redirect(route) for route in data.get("redirects", [])),
     )
     if not rule.http and not rule.tcp:
         raise CompactError(f"{rule.id} has neither http nor tcp")
@@ -160,10 +189,21 @@ def _rule(data: dict[str, Any]) -> CompactRule:
 
 
 def _http(data: dict[str, Any]) -> Http:
+    return Http(*_place(data), _port(data["target"]))
+
+
+def _redirect(data: dict[str, Any]) -> Redirect:
+    url = data.get("url")
+    if url is not None and not _URL.fullmatch(url):
+        raise CompactError(f"{url!r} is not a URL to redirect to")
+    return Redirect(*_place(data), url)
+
+
+def _place(data: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     # A domain that is there twice, in two spellings, would make Envoy refuse all routes.
     hosts = tuple(dict.fromkeys(str(host).lower() for host in data["hosts"]))
     paths = tuple(str(path) for path in data.get("paths", ["/*"]))
-    return Http(hosts, paths, _port(data["port"]), _port(data["target"]))
+    return hosts, paths, _port(data["port"])
 
 
 def _probe(data: dict[str, Any]) -> Probe:

@@ -53,7 +53,7 @@ def listeners(
     """One listener for each TCP listen port, one for each HTTP listen port."""
     found = list(rules)
     tcp = [_tcp(rule.id, t.listen, t.target, address, log, periodic) for rule in found for t in rule.tcp]
-    ports = sorted({http.port for rule in found for http in rule.http})
+    ports = sorted({port for rule in found for port in rule.http_ports})
     return tcp + [_http(port, address, log, rds, periodic) for port in ports]
 
 

@@ -7,6 +7,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import WARM_UP, cluster_name
+from chalicelib.envoy.compact import Redirect
+from chalicelib.envoy.redirects import redirect_route
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -29,11 +31,14 @@ _BROWSER = [
 def route_configuration(port: int, rules: Iterable[CompactRule], refused: Collection[str] = ()) -> dict[str, Any]:
     """The virtual hosts of one HTTP listen port. `refused` rules may not start: nobody is held for them."""
     by_host: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    places = [(r, h, path) for r in rules for h in r.http if h.port == port for path in h.paths]
+    places = [(r, h, path) for r in rules for h in r.places if h.port == port for path in h.paths]
     # Envoy takes the first route that matches: the longest path goes first.
-    for rule, http, path in sorted(places, key=lambda place: (-len(place[2]), place[0].id)):
-        for host in http.hosts:
-            by_host[host] += _routes(rule, http, path, may_start=rule.id not in refused)
+    for rule, place, path in sorted(places, key=lambda place: (-len(place[2]), place[0].id)):
+        for host in place.hosts:
+            if isinstance(place, Redirect):
+                by_host[host].append(redirect_route(rule.id, place, _match(path)))
+            else:
+                by_host[host] += _routes(rule, place, path, may_start=rule.id not in refused)
     return {
         "@type": f"{_TYPES}.config.route.v3.RouteConfiguration",
         "name": f"http-{port}",

@@ -138,6 +138,10 @@ class World:
     def in_force(self, etag: str) -> None:
         until(lambda: self.plane.applied(etag), what=f"{etag} applied")
 
+    def heard(self, beats: int) -> None:
+        """So many heartbeats came in all: what happened before the last but one is told."""
+        until(lambda: len(self.plane.beats()) >= beats, what=f"{beats} heartbeats")
+
     def seen_up(self, rule_id: str) -> None:
         """The control plane was told that the rule accepts."""
         until(lambda: self._last_verdict(rule_id) is True, 15, what=f"{rule_id} accepts")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import OWN_ACCOUNT, Connector, ResourceKind
-from chalicelib.domain.rules import DependsOn, HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
+from chalicelib.domain.rules import DependsOn, HealthCheck, Ignore, RuleSpec, TcpRoute, WhileStarting
 from chalicelib.entrypoints.api.models import (
     ExternalId,
     InstanceId,
@@ -149,6 +149,8 @@ class RuleBody(Strict):
                 raise ValueError("is needed by http and tcp")
             if value is not None and not routed:
                 raise ValueError("needs at least one entry in http or tcp")
+            if routed and not info.data["tcp"] and all(http.action == "redirect" for http in info.data["http"]):
+                raise ValueError("needs something that wakes: an entry in http that forwards, or one in tcp")
         return value
 
     @field_validator("depends_on")
@@ -178,12 +180,7 @@ class RuleBody(Strict):
             dry_run=self.dry_run,
             when_idle=self.resources.when_idle,
             load_balancer_id=self.load_balancer_id,
-            http=tuple(
-                HttpRoute(
-                    tuple(h.hosts), tuple(h.paths), h.listen.protocol, h.listen.port, h.target.protocol, h.target.port
-                )
-                for h in self.http
-            ),
+            http=tuple(http.route() for http in self.http),
             tcp=tuple(TcpRoute(t.protocol, t.target_port, t.listen_port) for t in self.tcp),
             health_check=None
             if check is None

@@ -46,9 +46,9 @@ def settings_of(spec: RuleSpec) -> Json:
                 "hosts": list(h.hosts),
                 "paths": list(h.paths),
                 "listen": {"protocol": h.listen_protocol, "port": h.listen_port},
-                "target": {"protocol": h.target_protocol, "port": h.target_port},
-                "action": "forward",
-                "redirect_url": None,
+                "target": h.target_port and {"protocol": h.target_protocol, "port": h.target_port},
+                "action": h.action,
+                "redirect_url": h.redirect_url,
             }
             for h in spec.http
         ],

@@ -6,10 +6,12 @@ import copy
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from chalicelib.domain.access import Role
 from chalicelib.domain.errors import CloudError
 from chalicelib.domain.resources import Connector, Protection
+from chalicelib.entrypoints.api.route_models import HttpBody, ListenBody
 
 RULE = {
     "name": "staging web",
@@ -25,6 +27,7 @@ NEEDS = {
     "guards": [{"metric": "cpu", "above_percent": 20, "for_minutes": 10}],
     "connector": {"role_arn": "arn:aws:iam::210987654321:role/autostop-access", "external_id": "e1"},
 }
+MOVED = {"hosts": ["old.example.com"], "action": "redirect"}
 BALANCER = {
     "kind": "proxy",
     "name": "dev proxy",
@@ -57,7 +60,7 @@ WRONG = [
     ("http[0].paths", ["x"]),
     ("http[0].listen", {"protocol": "https", "port": 443}),
     ("http[0].target.port", 0),
-    ("http[0].action", "redirect"),
+    ("http[0].action", "reflect"),
     ("tcp[0].protocol", "gopher"),
     ("tcp[0].target_port", 70000),
     ("tcp[0].listen_port", "x"),
@@ -121,6 +124,10 @@ def test_all_wrong_fields_together_are_all_named(api):
         ("load_balancer_id", {"http": [], "tcp": []}),
         ("health_check", {"load_balancer_id": None, "http": [], "tcp": []}),
         ("http", {"http": [RULE["http"][0], RULE["http"][0]]}),
+        ("http[0].target", {"http": [{"hosts": ["web.example.com"]}]}),
+        ("http[0].redirect_url", {"http": [RULE["http"][0] | {"redirect_url": "https://b.example.com"}]}),
+        ("http[0].redirect_url", {"http": [MOVED | {"redirect_url": "/new"}], "tcp": []}),
+        ("load_balancer_id", {"http": [MOVED], "tcp": []}),
         ("tcp", {"tcp": [RULE["tcp"][0], RULE["tcp"][0]]}),
         ("tcp", {"tcp": [{"target_port": 22, "listen_port": 80}]}),
         ("health_check", {"health_check": {"protocol": "tcp", "port": 1, "timeout_seconds": 5, "interval_seconds": 5}}),
@@ -154,6 +161,25 @@ def test_a_rule_is_created_read_changed_and_deleted(api):
     assert api("PUT", path, RULE, If_Match='"2"').json_body["version"] == 3
     assert api("DELETE", path).json_body == {"id": rule["id"], "started": ["i-0000000a"], "refused": []}
     assert api("GET", path).status_code == 404
+
+
+def test_a_rule_that_forwards_may_redirect_too_without_a_target(api):
+    url = "https://new.example.com/x?y=z"
+    created = api("POST", "/rules", RULE | {"http": [*RULE["http"], MOVED | {"redirect_url": url}]}).json_body
+    place = {"hosts": ["old.example.com"], "paths": ["/*"], "listen": {"protocol": "http", "port": 80}}
+    assert created["http"][1] == place | {"target": None, "action": "redirect", "redirect_url": url}
+    path = f"/rules/{created['id']}"
+    assert api("PATCH", path, {"name": "new"}).json_body["http"] == created["http"]
+    changed = api("PATCH", path, {"http": [*created["http"][:1], MOVED | {"target": {"port": 81}}]}).json_body
+    assert changed["http"][1]["target"] == {"protocol": "http", "port": 81}
+    assert changed["http"][1]["redirect_url"] is None
+
+
+def test_on_https_a_redirect_to_the_same_place_would_never_end():
+    # https is not a protocol of every version's listeners, so the place is made by hand.
+    listen = ListenBody.model_construct(protocol="https", port=443)
+    with pytest.raises(ValidationError, match="redirect to itself"):
+        HttpBody.model_validate(MOVED | {"listen": listen})
 
 
 def test_a_deleted_rule_leaves_its_resources_as_they_are_when_asked(api):

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.rules import HttpRoute
 from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters, warm_up_cluster
-from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Tcp, parse_rules, parse_states
+from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Redirect, Tcp, parse_rules, parse_states
 from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.listeners import listeners
 from chalicelib.envoy.routes import route_configuration
@@ -137,6 +138,70 @@ def test_domains_are_unique_and_longer_paths_come_first():
     (host,) = route_configuration(80, [SITE, api])["virtual_hosts"]
     prefixes = [route["match"]["prefix"] for route in host["routes"]]
     assert prefixes == ["/api/"] * 3 + ["/"] * 3
+
+
+MOVED = {"hosts": ["a.example.com"], "paths": ["/old"], "port": 80}
+
+
+def redirect_of(**more) -> dict:
+    forward = {"hosts": ["a.example.com"], "port": 80, "target": 8080}
+    rules = parse_rules([{"id": "ru_1", "targets": [], "http": [forward], "redirects": [MOVED | more]}])
+    (host,) = route_configuration(80, rules)["virtual_hosts"]
+    assert host["routes"][0]["match"] == {"path": "/old"}
+    assert len(clusters(rules)) == 1
+    return host["routes"][0]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path", "strip_query"),
+    [
+        ("https://b.example.com", "b.example.com", "/", True),
+        ("http://b.example.com:8080/new", "b.example.com:8080", "/new", True),
+        ("https://b.example.com/new?a=b#c", "b.example.com", "/new?a=b#c", False),
+        ("https://b.example.com?a=b", "b.example.com", "/?a=b", False),
+        ("https://[::1]:8443/%20", "[::1]:8443", "/%20", True),
+    ],
+)
+def test_a_redirect_leads_just_to_its_url_and_names_no_rule_to_the_log(url, host, path, strip_query):
+    route = redirect_of(url=url)
+    assert route["redirect"] == {
+        "scheme_redirect": url.partition(":")[0],
+        "host_redirect": host,
+        "path_redirect": path,
+        "strip_query": strip_query,
+        "response_code": "MOVED_PERMANENTLY",
+    }
+    assert route["metadata"]["filter_metadata"]["autostop"] == {"redirected": "ru_1"}
+
+
+def test_a_redirect_without_a_url_leads_to_the_same_place_on_https():
+    assert redirect_of()["redirect"] == {"https_redirect": True, "response_code": "MOVED_PERMANENTLY"}
+
+
+@pytest.mark.parametrize("url", ["", "/new", "ftp://b.example.com/", "https://b.example.com/a b", "https://u@b", 7])
+def test_a_redirect_to_what_is_no_url_is_refused(url):
+    with pytest.raises(CompactError):
+        redirect_of(url=url)
+
+
+def test_a_port_that_only_redirects_is_listened_on():
+    rules = parse_rules([{"id": "ru_1", "targets": [], "tcp": TCP, "redirects": [MOVED]}])
+    assert [listener["name"] for listener in listeners(rules, "127.0.0.1", Path("/x"), Path("/y"))] == [
+        "tcp-1",
+        "http-80",
+    ]
+
+
+def test_what_the_control_plane_says_of_redirects_the_proxy_understands():
+    old = HttpRoute(("old.example.com",), target_port=None, action="redirect", redirect_url="https://new.example.com/")
+    spec = make_spec(http=(*make_spec().http, old, replace(old, hosts=("plain.example.com",), redirect_url=None)))
+    (rule,) = parse_rules([json.loads(compact_rule("ru_1", spec, ["10.0.0.5"]))])
+    assert [http.hosts for http in rule.http] == [("app.example.com",)]
+    assert rule.redirects == (
+        Redirect(("old.example.com",), ("/*",), 80, "https://new.example.com/"),
+        Redirect(("plain.example.com",), ("/*",), 80, None),
+    )
+    assert rule.probe.port == 8080
 
 
 def test_a_host_in_two_spellings_is_one_domain():
