@@ -31,7 +31,7 @@ def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
 def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     """The rule as JSON text; `addresses` are the private addresses of its resources."""
     data: dict[str, object] = {"id": rule_id, "targets": list(addresses)}
-    forwards = [_place(r) | {"target": r.target_port} for r in spec.http if r.action == "forward"]
+    forwards = [_place(r) | _target(r) for r in spec.http if r.action == "forward"]
     if forwards:
         data["http"] = forwards
     redirects = [
@@ -69,3 +69,9 @@ def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
 
 def _place(route: HttpRoute) -> dict[str, object]:
     return {"hosts": list(route.hosts), "paths": list(route.paths), "port": route.listen_port}
+
+
+def _target(route: HttpRoute) -> dict[str, object]:
+    # Two names for one thing: HTTP/2 without TLS.
+    protocol = "h2c" if route.target_protocol == "http2" else route.target_protocol
+    return {"target": route.target_port} | ({} if protocol == "http" else {"protocol": protocol})

@@ -61,6 +61,7 @@ class Override:
 class HttpRoute:
     """Hosts and paths on one listen port: `forward` to one target port of the rule's resources, or `redirect`.
 
+    `target_protocol` is http, https (not verified), h2c, http2 (the same as h2c) or grpc.
     A redirect neither wakes nor counts, and needs no target. `redirect_url` None: the same host and path on https.
     """
 

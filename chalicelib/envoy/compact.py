@@ -17,14 +17,22 @@ class CompactError(ValueError):
     """The configuration is not what the protocol says."""
 
 
+PROTOCOLS = frozenset({"http", "https", "h2c", "grpc"})
+
+
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Hosts and paths on one listen port."""
+    """Hosts and paths on one listen port, and what their target speaks, one of PROTOCOLS.
+
+    https is HTTP/1.1 in TLS, h2c is HTTP/2 without TLS, and grpc is h2c whose clients are held whatever happens: none
+    of them could read a page.
+    """
 
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
     port: int
     target: int
+    protocol: str = "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +197,10 @@ def _rule(data: dict[str, Any]) -> CompactRule:
 
 
 def _http(data: dict[str, Any]) -> Http:
-    return Http(*_place(data), _port(data["target"]))
+    protocol = data.get("protocol", "http")
+    if protocol not in PROTOCOLS:
+        raise CompactError(f"{protocol!r} is not what a target speaks")
+    return Http(*_place(data), _port(data["target"]), protocol)
 
 
 def _redirect(data: dict[str, Any]) -> Redirect:

@@ -51,7 +51,7 @@ def route_configuration(port: int, rules: Iterable[CompactRule], refused: Collec
 def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> list[dict[str, Any]]:
     match = _match(path)
     metadata = {"filter_metadata": {"autostop": {"rule": rule.id}}}
-    target = cluster_name(rule.id, http.target)
+    target = cluster_name(rule.id, http.target, http.protocol)
     # Only what is safe to repeat is repeated after a reset: a POST may have been acted upon.
     page_reads = {"metadata": metadata, "route": _page(target, f"{_SAFE},reset")}
     hold_reads = {
@@ -66,11 +66,12 @@ def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> lis
         "request_body_buffer_limit": str(HELD_BODY),
     }
     ignored = _ignored(rule, path, target)
-    if rule.starting == "page" or not may_start:
+    starting = "hold" if http.protocol == "grpc" else rule.starting
+    if starting == "page" or not may_start:
         # The warm-up upstream answers browsers with the page and others with 503, in words.
         page = {"match": match, "metadata": metadata, "route": _page(target, _SAFE)}
         return [*ignored, {**page_reads, "match": {**match, "headers": [_READS]}}, page]
-    if rule.starting == "hold":
+    if starting == "hold":
         return [*ignored, hold_reads, hold]
     return [*ignored, {**page_reads, "match": {**match, "headers": _BROWSER}}, hold_reads, hold]
 

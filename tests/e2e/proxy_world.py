@@ -115,16 +115,19 @@ class World:
         agent.kill()
         agent.wait()
 
-    def guest(self, talk: Any) -> Guest:
+    def guest(self, talk: Any, tls: Any = None) -> Guest:
         address = f"{self.block}.{11 + len(self.guests)}"
-        guest = Guest(self.loop, address, free_port(address), talk)
+        guest = Guest(self.loop, address, free_port(address), talk, tls)
         self.guests.append(guest)
         return guest
 
-    def site(self, id_: str, host: str, port: int, talk: Any = web_site, **more: Any) -> Guest:
-        """A rule for a host, in force, with its guest down."""
-        guest = self.guest(talk)
-        http_ = [{"hosts": [host], "paths": ["/*"], "port": port, "target": guest.port}]
+    def site(
+        self, id_: str, host: str, port: int, talk: Any = web_site, protocol: str = "http", tls: Any = None, **more: Any
+    ) -> Guest:
+        """A rule for a host, in force, with its guest down. `protocol` is what the guest speaks, `tls` its context."""
+        guest = self.guest(talk, tls)
+        place = {"hosts": [host], "paths": ["/*"], "port": port, "target": guest.port}
+        http_ = [place if protocol == "http" else place | {"protocol": protocol}]
         self.in_force(self.plane.publish({"id": id_, "targets": [guest.address], "http": http_} | more))
         return guest
 

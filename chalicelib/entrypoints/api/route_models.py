@@ -71,9 +71,13 @@ class ListenBody(Strict):
 
 
 class TargetBody(Strict):
-    """Where the resources listen."""
+    """Where the resources listen, and what they speak there.
 
-    protocol: Annotated[Literal["http"], only("http")] = "http"
+    https: HTTP/1.1 in TLS, the certificate not verified. h2c and http2: HTTP/2 without TLS. grpc: the same, and clients
+    are held while it starts, never shown a page.
+    """
+
+    protocol: Literal["http", "https", "h2c", "http2", "grpc"] = "http"
     port: Port
 
 

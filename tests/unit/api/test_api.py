@@ -60,6 +60,7 @@ WRONG = [
     ("http[0].paths", ["x"]),
     ("http[0].listen", {"protocol": "https", "port": 443}),
     ("http[0].target.port", 0),
+    ("http[0].target", {"protocol": "spdy", "port": 80}),
     ("http[0].action", "reflect"),
     ("tcp[0].protocol", "gopher"),
     ("tcp[0].target_port", 70000),
@@ -108,7 +109,7 @@ def test_each_wrong_field_is_refused_by_its_name(api, path, value):
 
 def test_all_wrong_fields_together_are_all_named(api):
     body = copy.deepcopy(RULE | NEEDS)
-    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on", "guards", "connector")
+    whole_lists = ("http[0].hosts", "http[0].target", "resources.instance_ids", "depends_on", "guards", "connector")
     one_each = {path: value for path, value in reversed(WRONG) if path not in whole_lists}
     for path, value in one_each.items():
         put(body, path, value)
@@ -173,6 +174,13 @@ def test_a_rule_that_forwards_may_redirect_too_without_a_target(api):
     changed = api("PATCH", path, {"http": [*created["http"][:1], MOVED | {"target": {"port": 81}}]}).json_body
     assert changed["http"][1]["target"] == {"protocol": "http", "port": 81}
     assert changed["http"][1]["redirect_url"] is None
+
+
+@pytest.mark.parametrize("protocol", ["https", "h2c", "http2", "grpc"])
+def test_what_a_target_speaks_is_kept_as_it_was_said(api, protocol):
+    http = RULE["http"][0] | {"target": {"protocol": protocol, "port": 8443}}
+    created = api("POST", "/rules", RULE | {"http": [http]}).json_body
+    assert created["http"][0]["target"] == {"protocol": protocol, "port": 8443}
 
 
 def test_on_https_a_redirect_to_the_same_place_would_never_end():

@@ -140,6 +140,59 @@ def test_domains_are_unique_and_longer_paths_come_first():
     assert prefixes == ["/api/"] * 3 + ["/"] * 3
 
 
+def spoken(protocol: str) -> tuple[dict, list[dict]]:
+    """The cluster, and the routes."""
+    http = {"hosts": ["a.example.com"], "port": 80, "target": 8080, "protocol": protocol}
+    rules = parse_rules([{"id": "ru_1", "targets": ["10.0.0.5"], "http": [http]}])
+    (cluster,) = clusters(rules)
+    routes = route_configuration(80, rules)["virtual_hosts"][0]["routes"]
+    assert {route["route"].get("cluster", cluster["name"]) for route in routes} == {cluster["name"]}
+    return cluster, routes
+
+
+def version_of(cluster: dict) -> set[str]:
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    return set(options["explicit_http_config"])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "version"),
+    [
+        ("http", "http_protocol_options"),
+        ("https", "http_protocol_options"),
+        ("h2c", "http2_protocol_options"),
+        ("grpc", "http2_protocol_options"),
+    ],
+)
+def test_a_target_is_spoken_to_as_the_rule_says(protocol, version):
+    cluster, _ = spoken(protocol)
+    assert version_of(cluster) == {version}
+    assert ("transport_socket" in cluster) is (protocol == "https")
+
+
+def test_no_client_of_grpc_is_shown_a_page():
+    assert all("inline_cluster_specifier_plugin" not in route["route"] for route in spoken("grpc")[1])
+
+
+def test_tcp_to_a_port_that_speaks_tls_is_not_spoken_to_in_tls_by_us():
+    http = (Http(("a.example.com",), ("/*",), 443, 8443, "https"),)
+    site, shell = clusters([CompactRule("ru_1", ("10.0.0.5",), http, (Tcp(20001, 8443),))])
+    assert "transport_socket" in site
+    assert "transport_socket" not in shell
+    assert shell["name"] == "t-ru_1-8443"
+
+
+def test_a_protocol_that_we_do_not_know_is_refused():
+    with pytest.raises(CompactError):
+        spoken("spdy")
+
+
+def test_both_names_of_http2_are_one_thing_to_the_proxy():
+    spec = make_spec(http=(HttpRoute(("a.example.com",), target_protocol="http2", target_port=8080),))
+    (rule,) = parse_rules([json.loads(compact_rule("ru_1", spec, []))])
+    assert rule.http[0].protocol == "h2c"
+
+
 MOVED = {"hosts": ["a.example.com"], "paths": ["/old"], "port": 80}
 
 
