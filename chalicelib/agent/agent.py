@@ -64,7 +64,7 @@ class Agent:
         self._stopping = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
-        activity = Activity(self._beliefs.ignored)
+        activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes)
         spool = Spool(settings)
         tailer = Tailer(settings.access_log, spool.position)
         self._reporter = Reporter(settings.member, plane, self._beliefs, clock)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chalicelib.domain.resources import ObservedResource
-    from chalicelib.domain.rules import HttpRoute, Rule, RuleSpec
+    from chalicelib.domain.routes import HttpRoute, TcpRoute
+    from chalicelib.domain.rules import Rule, RuleSpec
 
 
 def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
@@ -40,7 +41,9 @@ def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     if redirects:
         data["redirects"] = redirects
     if spec.tcp:
-        data["tcp"] = [{"listen": t.listen_port, "target": t.target_port} for t in spec.tcp]
+        data["tcp"] = [_tcp(t) for t in spec.tcp]
+        if spec.tcp_idle_bytes != 1:
+            data["idle_bytes"] = spec.tcp_idle_bytes
     if spec.while_starting is not WhileStarting.AUTO:
         data["starting"] = spec.while_starting.value
     if spec.health_check is not None:
@@ -75,3 +78,12 @@ def _target(route: HttpRoute) -> dict[str, object]:
     # Two names for one thing: HTTP/2 without TLS.
     protocol = "h2c" if route.target_protocol == "http2" else route.target_protocol
     return {"target": route.target_port} | ({} if protocol == "http" else {"protocol": protocol})
+
+
+def _tcp(route: TcpRoute) -> dict[str, object]:
+    data: dict[str, object] = {"listen": route.listen_port, "target": route.target_port}
+    if route.wake_on != "connect":
+        data["wake_on"] = route.wake_on
+    if route.allow_cidrs:
+        data["allow"] = list(route.allow_cidrs)
+    return data

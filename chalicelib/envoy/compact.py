@@ -48,12 +48,23 @@ class Redirect:
     url: str | None = None
 
 
+Network = IPv4Network | IPv6Network
+ANY_BYTES = 1
+OPEN = 0
+"""Of `CompactRule.idle_bytes`: what any rule has, and that an open connection is in use whatever it moves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tcp:
-    """One listen port and the target port behind it."""
+    """One listen port and the target port behind it.
+
+    `wake_on`: connect or bytes (a client that sends nothing does not wake). `allow`: clients' networks, none for all.
+    """
 
     listen: int
     target: int
+    wake_on: str = "connect"
+    allow: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,7 @@ class Ignore:
 
     paths: tuple[str, ...] = ()
     user_agents: tuple[str, ...] = ()
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[Network, ...] = ()
 
     def client(self, address: str | None) -> bool:
         """Whether a client's address is in one of the networks; what is no address is not."""
@@ -95,7 +106,10 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class CompactRule:
-    """A rule as the proxy knows it. `starting`: auto, page or hold."""
+    """A rule as the proxy knows it. `starting`: auto, page or hold.
+
+    `idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; see ANY_BYTES and OPEN.
+    """
 
     id: str
     targets: tuple[str, ...]
@@ -105,6 +119,7 @@ class CompactRule:
     health: Probe | None = None
     ignore: Ignore = field(default_factory=Ignore)
     redirects: tuple[Redirect, ...] = ()
+    idle_bytes: int = ANY_BYTES
 
     @property
     def places(self) -> tuple[Http | Redirect, ...]:
@@ -185,11 +200,12 @@ def _rule(data: dict[str, Any]) -> CompactRule:
         # Envoy would refuse an address that is none with every other change of the same file.
         tuple(str(ip_address(str(target))) for target in data["targets"]),
         tuple(_http(route) for route in data.get("http", [])),
-        tuple(Tcp(_port(t["listen"]), _port(t["target"])) for t in data.get("tcp", [])),
+        tuple(_tcp(route) for route in data.get("tcp", [])),
         str(data.get("starting", "auto")),
         _probe(data["health"]) if data.get("health") else None,
         _ignore(data.get("ignore") or {}),
         tuple(_redirect(route) for route in data.get("redirects", [])),
+        _count(data.get("idle_bytes", ANY_BYTES)),
     )
     if not rule.http and not rule.tcp:
         raise CompactError(f"{rule.id} has neither http nor tcp")
@@ -201,6 +217,13 @@ def _http(data: dict[str, Any]) -> Http:
     if protocol not in PROTOCOLS:
         raise CompactError(f"{protocol!r} is not what a target speaks")
     return Http(*_place(data), _port(data["target"]), protocol)
+
+
+def _tcp(data: dict[str, Any]) -> Tcp:
+    wake_on = data.get("wake_on", "connect")
+    if wake_on not in {"connect", "bytes"}:
+        raise CompactError(f"{wake_on!r} is nothing to wake on")
+    return Tcp(_port(data["listen"]), _port(data["target"]), wake_on, _networks(data.get("allow", [])))
 
 
 def _redirect(data: dict[str, Any]) -> Redirect:
@@ -232,8 +255,12 @@ def _ignore(data: dict[str, Any]) -> Ignore:
     return Ignore(
         tuple(str(path) for path in data.get("paths", [])),
         tuple(str(agent) for agent in data.get("user_agents", [])),
-        tuple(ip_network(str(network)) for network in data.get("cidrs", [])),
+        _networks(data.get("cidrs", [])),
     )
+
+
+def _networks(values: list[Any]) -> tuple[Network, ...]:
+    return tuple(ip_network(str(value)) for value in values)
 
 
 def _state(data: dict[str, Any]) -> CompactState:
@@ -249,6 +276,12 @@ def _state(data: dict[str, Any]) -> CompactState:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise CompactError(f"{value!r} is not a number of bytes")
+    return value
 
 
 def _port(value: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import cluster_name
+from chalicelib.envoy.doors import first_bytes, only_from
 from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.routes import HOLD_ATTEMPTS
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from chalicelib.envoy.compact import CompactRule
+    from chalicelib.envoy.compact import CompactRule, Tcp
 
 _TYPES = "type.googleapis.com/envoy"
 _KEEPALIVE = {"keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3}
@@ -52,7 +53,7 @@ def listeners(
 ) -> list[dict[str, Any]]:
     """One listener for each TCP listen port, one for each HTTP listen port."""
     found = list(rules)
-    tcp = [_tcp(rule.id, t.listen, t.target, address, log, periodic) for rule in found for t in rule.tcp]
+    tcp = [_tcp(rule.id, t, address, log, periodic) for rule in found for t in rule.tcp]
     ports = sorted({port for rule in found for port in rule.http_ports})
     return tcp + [_http(port, address, log, rds, periodic) for port in ports]
 
@@ -61,8 +62,8 @@ def _socket(address: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _tcp(rule_id: str, listen: int, target: int, address: str, log: Path, periodic: str) -> dict[str, Any]:
-    cluster = cluster_name(rule_id, target)
+def _tcp(rule_id: str, tcp: Tcp, address: str, log: Path, periodic: str) -> dict[str, Any]:
+    listen, cluster = tcp.listen, cluster_name(rule_id, tcp.target)
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
         "name": f"tcp-{listen}",
@@ -70,9 +71,11 @@ def _tcp(rule_id: str, listen: int, target: int, address: str, log: Path, period
         "metadata": {"filter_metadata": {"autostop": {"rule": rule_id}}},
         "tcp_keepalive": _KEEPALIVE,
         "per_connection_buffer_limit_bytes": 65536,
+        **(first_bytes() if tcp.wake_on == "bytes" else {}),
         "filter_chains": [
             {
                 "name": rule_id,
+                **(only_from(tcp.allow) if tcp.allow else {}),
                 "filters": [
                     {
                         "name": "envoy.filters.network.tcp_proxy",

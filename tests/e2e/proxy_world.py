@@ -132,9 +132,10 @@ class World:
         return guest
 
     def shell(self, id_: str, talk: Any = echo, **more: Any) -> tuple[Guest, int]:
-        """A rule for a TCP port, in force, with its guest down."""
+        """A rule for a TCP port, in force, with its guest down; `wake_on` and `allow` are the port's."""
         guest, listen = self.guest(talk), free_port(self.address)
-        tcp = [{"listen": listen, "target": guest.port}]
+        options = {name: more.pop(name) for name in ("wake_on", "allow") if name in more}
+        tcp = [{"listen": listen, "target": guest.port, **options}]
         self.in_force(self.plane.publish({"id": id_, "targets": [guest.address], "tcp": tcp} | more))
         return guest, listen
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from chalicelib.domain.rules import HttpRoute
+from chalicelib.domain.routes import HttpRoute, TcpRoute
 from chalicelib.entrypoints.api.models import Port, Strict
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -133,6 +133,35 @@ class TcpBody(Strict):
     protocol: Literal["ssh", "rdp", "postgresql", "mysql", "tcp"] = "tcp"
     target_port: Port
     listen_port: Port | None = None
+    wake_on: Literal["connect", "bytes"] = "connect"
+    allow_cidrs: Annotated[list[Annotated[str, AfterValidator(_cidr)]], AfterValidator(distinct)] = Field(
+        default=[], max_length=50
+    )
+
+    @field_validator("wake_on")
+    @classmethod
+    def _somebody_speaks_first(cls, value: str, info: ValidationInfo) -> str:
+        if value == "bytes" and info.data.get("protocol") in {"ssh", "mysql"}:
+            raise ValueError("bytes would wait for ever: with ssh and mysql the server speaks first")
+        return value
+
+    def route(self) -> TcpRoute:
+        """The route as the domain knows it."""
+        return TcpRoute(self.protocol, self.target_port, self.listen_port, self.wake_on, tuple(self.allow_cidrs))
+
+
+class BytesPerMinute(Strict):
+    """From how many bytes a minute, both ways together, a TCP connection is in use. One byte is `any_bytes`."""
+
+    bytes_per_minute: int = Field(ge=2, le=1_000_000_000)
+
+
+TcpIdle = Literal["any_bytes", "connection"] | BytesPerMinute
+
+
+def idle_bytes(said: TcpIdle) -> int:
+    """What counts as use of a TCP connection as the domain knows it (RuleSpec.tcp_idle_bytes)."""
+    return said.bytes_per_minute if isinstance(said, BytesPerMinute) else {"any_bytes": 1, "connection": 0}[said]
 
 
 class HealthBody(Strict):

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import OWN_ACCOUNT, Connector, ResourceKind
-from chalicelib.domain.rules import DependsOn, HealthCheck, Ignore, RuleSpec, TcpRoute, WhileStarting
+from chalicelib.domain.routes import HealthCheck, Ignore
+from chalicelib.domain.rules import DependsOn, RuleSpec, WhileStarting
 from chalicelib.entrypoints.api.models import (
     ExternalId,
     InstanceId,
@@ -24,7 +25,16 @@ from chalicelib.entrypoints.api.models import (
     TagKey,
     TagValue,
 )
-from chalicelib.entrypoints.api.route_models import HealthBody, HttpBody, IgnoreBody, TcpBody, distinct, only
+from chalicelib.entrypoints.api.route_models import (
+    HealthBody,
+    HttpBody,
+    IgnoreBody,
+    TcpBody,
+    TcpIdle,
+    distinct,
+    idle_bytes,
+    only,
+)
 
 
 class ResourcesBody(Strict):
@@ -100,6 +110,7 @@ class RuleBody(Strict):
     connector: ConnectorBody | None = None
     http: list[HttpBody] = Field(default=[], max_length=20)
     tcp: list[TcpBody] = Field(default=[], max_length=20)
+    tcp_idle: TcpIdle = "any_bytes"
     load_balancer_id: LoadBalancerId | None = Field(default=None, validate_default=True)
     health_check: HealthBody | None = None
     while_starting: Literal["page", "hold", "auto"] = "auto"
@@ -181,7 +192,8 @@ class RuleBody(Strict):
             when_idle=self.resources.when_idle,
             load_balancer_id=self.load_balancer_id,
             http=tuple(http.route() for http in self.http),
-            tcp=tuple(TcpRoute(t.protocol, t.target_port, t.listen_port) for t in self.tcp),
+            tcp=tuple(tcp.route() for tcp in self.tcp),
+            tcp_idle_bytes=idle_bytes(self.tcp_idle),
             health_check=None
             if check is None
             else HealthCheck(

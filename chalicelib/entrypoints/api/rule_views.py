@@ -52,7 +52,10 @@ def settings_of(spec: RuleSpec) -> Json:
             }
             for h in spec.http
         ],
-        "tcp": [{"protocol": t.protocol, "target_port": t.target_port, "listen_port": t.listen_port} for t in spec.tcp],
+        "tcp": [asdict(t) | {"allow_cidrs": list(t.allow_cidrs)} for t in spec.tcp],
+        "tcp_idle": {1: "any_bytes", 0: "connection"}.get(
+            spec.tcp_idle_bytes, {"bytes_per_minute": spec.tcp_idle_bytes}
+        ),
         "health_check": check
         and {
             "protocol": check.protocol,

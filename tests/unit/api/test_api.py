@@ -65,6 +65,9 @@ WRONG = [
     ("tcp[0].protocol", "gopher"),
     ("tcp[0].target_port", 70000),
     ("tcp[0].listen_port", "x"),
+    ("tcp[0].wake_on", "moon"),
+    ("tcp[0].allow_cidrs", ["10.0.0.1/8"]),
+    ("tcp_idle", {"bytes_per_minute": 1}),
     ("health_check.protocol", "udp"),
     ("health_check.port", -1),
     ("health_check.timeout_seconds", 0),
@@ -129,6 +132,8 @@ def test_all_wrong_fields_together_are_all_named(api):
         ("http[0].redirect_url", {"http": [RULE["http"][0] | {"redirect_url": "https://b.example.com"}]}),
         ("http[0].redirect_url", {"http": [MOVED | {"redirect_url": "/new"}], "tcp": []}),
         ("load_balancer_id", {"http": [MOVED], "tcp": []}),
+        ("tcp[0].wake_on", {"tcp": [{"protocol": "ssh", "target_port": 22, "wake_on": "bytes"}]}),
+        ("tcp[0].wake_on", {"tcp": [{"protocol": "mysql", "target_port": 3306, "wake_on": "bytes"}]}),
         ("tcp", {"tcp": [RULE["tcp"][0], RULE["tcp"][0]]}),
         ("tcp", {"tcp": [{"target_port": 22, "listen_port": 80}]}),
         ("health_check", {"health_check": {"protocol": "tcp", "port": 1, "timeout_seconds": 5, "interval_seconds": 5}}),
@@ -181,6 +186,19 @@ def test_what_a_target_speaks_is_kept_as_it_was_said(api, protocol):
     http = RULE["http"][0] | {"target": {"protocol": protocol, "port": 8443}}
     created = api("POST", "/rules", RULE | {"http": [http]}).json_body
     assert created["http"][0]["target"] == {"protocol": protocol, "port": 8443}
+
+
+def test_tcp_wakes_and_counts_as_the_rule_says_and_says_so(api):
+    tcp = {"protocol": "postgresql", "target_port": 5432, "wake_on": "bytes", "allow_cidrs": ["10.0.0.0/8"]}
+    ordinary = api("POST", "/rules", RULE).json_body
+    assert ordinary["tcp"][0] == RULE["tcp"][0] | {"listen_port": 20000, "wake_on": "connect", "allow_cidrs": []}
+    assert ordinary["tcp_idle"] == "any_bytes"
+    path = f"/rules/{ordinary['id']}"
+    changed = api("PATCH", path, {"tcp": [tcp], "tcp_idle": {"bytes_per_minute": 500}}).json_body
+    assert changed["tcp"] == [tcp | {"listen_port": changed["listen"]["5432"]}]
+    assert changed["tcp_idle"] == {"bytes_per_minute": 500}
+    again = api("PATCH", path, {"tcp_idle": "connection"}).json_body
+    assert (again["tcp"], again["tcp_idle"]) == (changed["tcp"], "connection")
 
 
 def test_on_https_a_redirect_to_the_same_place_would_never_end():

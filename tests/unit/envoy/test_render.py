@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
-from chalicelib.domain.rules import HttpRoute
+from chalicelib.domain.routes import HttpRoute, TcpRoute
 from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters, warm_up_cluster
 from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Redirect, Tcp, parse_rules, parse_states
 from chalicelib.envoy.last_resort import local_replies
@@ -191,6 +192,50 @@ def test_both_names_of_http2_are_one_thing_to_the_proxy():
     spec = make_spec(http=(HttpRoute(("a.example.com",), target_protocol="http2", target_port=8080),))
     (rule,) = parse_rules([json.loads(compact_rule("ru_1", spec, []))])
     assert rule.http[0].protocol == "h2c"
+
+
+def shell_of(**more) -> dict:
+    rules = parse_rules([{"id": "ru_2", "targets": ["10.0.0.6"], "tcp": [{"listen": 20001, "target": 22} | more]}])
+    (listener,) = listeners(rules, "127.0.0.1", Path("/x/log"), Path("/x/rds"))
+    return listener
+
+
+def test_an_ordinary_tcp_listener_lets_everybody_in_at_once():
+    assert "listener_filters" not in shell_of()
+    assert "filter_chain_match" not in shell_of()["filter_chains"][0]
+
+
+def test_where_bytes_wake_a_connection_is_none_before_they_came():
+    listener = shell_of(wake_on="bytes")
+    assert listener["listener_filters"][0]["name"] == "envoy.filters.listener.tls_inspector"
+    assert listener["continue_on_listener_filters_timeout"] is False
+
+
+def test_only_networks_that_are_allowed_have_a_filter_chain():
+    (chain,) = shell_of(allow=["10.0.0.0/8", "2001:db8::/32"])["filter_chains"]
+    assert chain["filter_chain_match"]["source_prefix_ranges"] == [
+        {"address_prefix": "10.0.0.0", "prefix_len": 8},
+        {"address_prefix": "2001:db8::", "prefix_len": 32},
+    ]
+
+
+@pytest.mark.parametrize("more", [{"wake_on": "moon"}, {"allow": ["10.0.0.1/8"]}, {"allow": [None]}])
+def test_a_tcp_route_that_we_do_not_understand_is_refused(more):
+    with pytest.raises(CompactError):
+        shell_of(**more)
+
+
+def test_what_the_control_plane_says_of_tcp_the_proxy_understands():
+    route = TcpRoute("tcp", 5432, 20001, "bytes", ("10.0.0.0/8",))
+    text = compact_rule("ru_1", make_spec(tcp=(route,), tcp_idle_bytes=0), [])
+    (rule,) = parse_rules([json.loads(text)])
+    assert rule.tcp == (Tcp(20001, 5432, "bytes", (ip_network("10.0.0.0/8"),)),)
+    assert rule.idle_bytes == 0
+
+
+def test_an_ordinary_rule_says_nothing_of_what_is_as_always():
+    data = json.loads(compact_rule("ru_2", ssh_rule().spec, ["10.0.0.6"]))
+    assert data == {"id": "ru_2", "targets": ["10.0.0.6"], "tcp": [{"listen": 20001, "target": 22}]}
 
 
 MOVED = {"hosts": ["a.example.com"], "paths": ["/old"], "port": 80}
