@@ -10,7 +10,8 @@ from chalicelib.domain.access import ApiKey, Role, hash_secret
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import HttpRoute, Rule, RuleSpec, RuleStatus, SeenResource, TcpRoute
+from chalicelib.domain.routes import HttpRoute, TcpRoute
+from chalicelib.domain.rules import Rule, RuleSpec, RuleStatus, SeenResource
 from chalicelib.domain.schedules import Schedule, ScheduleKind
 from chalicelib.domain.wall_time import Weekday, WeeklyWindow
 

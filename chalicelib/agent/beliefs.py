@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.envoy.compact import CompactConfig
+from chalicelib.envoy.compact import ANY_BYTES, CompactConfig
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,13 +53,18 @@ class Belief:
 
 @dataclass(slots=True)
 class Beliefs:
-    """The configuration in force, and a belief for each of its rules. `ignored` has the rules that ignore clients."""
+    """The configuration in force, and a belief for each of its rules.
+
+    `ignored` has the rules that ignore clients, `idle_bytes` those whose TCP connections are in use otherwise than by
+    any byte.
+    """
 
     config: CompactConfig = field(default_factory=CompactConfig)
     etag: str | None = None
     rules: dict[str, CompactRule] = field(default_factory=dict)
     of: dict[str, Belief] = field(default_factory=dict)
     ignored: dict[str, Ignore] = field(default_factory=dict)
+    idle_bytes: dict[str, int] = field(default_factory=dict)
 
     def adopt(self, config: CompactConfig, etag: str | None, now: datetime) -> None:
         """A new configuration: beliefs of rules that stay are kept. What changed about a rule is looked at soon."""
@@ -70,9 +75,11 @@ class Beliefs:
         for id_, belief in self.of.items():
             if before.get(id_) != self.rules[id_] or config.is_drained(id_, now):
                 belief.probe_at = 0.0
-        # The same dictionary, because the activity looks into it.
+        # The same dictionaries, because the activity looks into them.
         self.ignored.clear()
         self.ignored.update((id_, rule.ignore) for id_, rule in self.rules.items() if rule.ignore.networks)
+        self.idle_bytes.clear()
+        self.idle_bytes.update((r.id, r.idle_bytes) for r in self.rules.values() if r.idle_bytes != ANY_BYTES)
 
     def startable(self, rule_id: str) -> bool:
         """Whether traffic may start it."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.certificates import Certificate
     from chalicelib.domain.resources import ObservedResource
+    from chalicelib.domain.routes import HttpRoute, TcpRoute
     from chalicelib.domain.rules import Rule, RuleSpec
 
 
@@ -41,14 +42,18 @@ def compact_certificates(certificates: Iterable[Certificate]) -> str:
 def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     """The rule as JSON text; `addresses` are the private addresses of its resources."""
     data: dict[str, object] = {"id": rule_id, "targets": list(addresses)}
-    if spec.http:
-        data["http"] = [
-            {"hosts": list(r.hosts), "paths": list(r.paths), "port": r.listen_port, "target": r.target_port}
-            | ({"tls": True} if r.listen_protocol == "https" else {})
-            for r in spec.http
-        ]
+    forwards = [_place(r) | _target(r) for r in spec.http if r.action == "forward"]
+    if forwards:
+        data["http"] = forwards
+    redirects = [
+        _place(r) | ({"url": r.redirect_url} if r.redirect_url else {}) for r in spec.http if r.action == "redirect"
+    ]
+    if redirects:
+        data["redirects"] = redirects
     if spec.tcp:
-        data["tcp"] = [{"listen": t.listen_port, "target": t.target_port} for t in spec.tcp]
+        data["tcp"] = [_tcp(t) for t in spec.tcp]
+        if spec.tcp_idle_bytes != 1:
+            data["idle_bytes"] = spec.tcp_idle_bytes
     if spec.while_starting is not WhileStarting.AUTO:
         data["starting"] = spec.while_starting.value
     if spec.health_check is not None:
@@ -73,3 +78,23 @@ def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     if ignore:
         data["ignore"] = ignore
     return json.dumps(data, separators=(",", ":"))
+
+
+def _place(route: HttpRoute) -> dict[str, object]:
+    place: dict[str, object] = {"hosts": list(route.hosts), "paths": list(route.paths), "port": route.listen_port}
+    return place | ({"tls": True} if route.listen_protocol == "https" else {})
+
+
+def _target(route: HttpRoute) -> dict[str, object]:
+    # Two names for one thing: HTTP/2 without TLS.
+    protocol = "h2c" if route.target_protocol == "http2" else route.target_protocol
+    return {"target": route.target_port} | ({} if protocol == "http" else {"protocol": protocol})
+
+
+def _tcp(route: TcpRoute) -> dict[str, object]:
+    data: dict[str, object] = {"listen": route.listen_port, "target": route.target_port}
+    if route.wake_on != "connect":
+        data["wake_on"] = route.wake_on
+    if route.allow_cidrs:
+        data["allow"] = list(route.allow_cidrs)
+    return data

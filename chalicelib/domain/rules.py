@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.decisions import Action, Reason
 from chalicelib.domain.membership import NO_MEMBERS, Membership
 from chalicelib.domain.resources import OWN_ACCOUNT, Connector, Place, ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.routes import Ignore
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from chalicelib.domain.drains import Drain
     from chalicelib.domain.guards import Guard
+    from chalicelib.domain.routes import HealthCheck, HttpRoute, TcpRoute
 
 
 class RuleState(StrEnum):
@@ -58,48 +60,6 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpRoute:
-    """Hosts and paths on one listen port, forwarded to one target port of the rule's resources."""
-
-    hosts: tuple[str, ...]
-    paths: tuple[str, ...] = ("/*",)
-    listen_protocol: str = "http"
-    listen_port: int = 80
-    target_protocol: str = "http"
-    target_port: int = 80
-
-
-@dataclass(frozen=True, slots=True)
-class TcpRoute:
-    """One target port; `listen_port` is the proxy's, chosen by the user or taken from the pool."""
-
-    protocol: str
-    target_port: int
-    listen_port: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """When a started rule counts as up. `status` is an inclusive range."""
-
-    protocol: str
-    port: int
-    path: str = "/"
-    status: tuple[int, int] = (200, 399)
-    timeout_seconds: int = 4
-    interval_seconds: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """Requests that neither wake nor count."""
-
-    paths: tuple[str, ...] = ()
-    user_agents: tuple[str, ...] = ()
-    cidrs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class DependsOn:
     """That a rule needs another: it starts `delay` after that one is up, its health check passed."""
 
@@ -109,7 +69,11 @@ class DependsOn:
 
 @dataclass(frozen=True, slots=True)
 class RuleSpec:
-    """What people asked for. `idle` is a timedelta: the API speaks minutes, the demo needs fractions of them."""
+    """What people asked for. `idle` is a timedelta: the API speaks minutes, the demo needs fractions of them.
+
+    `tcp_idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; 1: any byte does;
+    0: that it is open does.
+    """
 
     name: str
     idle: timedelta
@@ -133,6 +97,7 @@ class RuleSpec:
     guards: tuple[Guard, ...] = ()
     connector: Connector = OWN_ACCOUNT
     tags: tuple[tuple[str, str], ...] = ()
+    tcp_idle_bytes: int = 1
 
     @property
     def place(self) -> Place:

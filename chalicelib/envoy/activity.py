@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from chalicelib.envoy.clusters import WARM_UP
+from chalicelib.envoy.compact import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _STARTS = frozenset({"TcpConnectionStart", "DownstreamStart"})
 _ENDS = frozenset({"TcpConnectionEnd", "DownstreamEnd"})
 _MINUTES_KEPT = 10_000
+WINDOW = 59.0
+"""Seconds after which a minute is over: Envoy's records of once a minute may come a little early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,23 @@ class _Stream:
     rx: int = 0
     tx: int = 0
     connected: bool = False
+    since: float | None = None
+    moved: int = 0
+
+    def busy(self, at: float, new: int, least: int) -> bool:
+        """Whether it has moved `least` bytes a minute since it was last asked that, or since the minute began.
+
+        `new` bytes have come since the last record. Records come once a period and at the end, which may be at once
+        after a record: only whole minutes are looked at, so that a few bytes in a short while are no rate.
+        """
+        if self.since is None:
+            self.since = self.heard
+        self.moved += new
+        minutes = max(1, round((at - self.since) / 60))
+        busy = self.moved >= least * minutes
+        if busy or at - self.since >= WINDOW:
+            self.since, self.moved = at, 0
+        return busy
 
 
 @dataclass(slots=True)  # not frozen: that would cost a tenth of all the time a line takes
@@ -88,12 +108,14 @@ class _Record:
 class Activity:
     """Fed with lines as they come; asked for what changed since the last heartbeat.
 
-    `ignored` tells by rule which clients do not count: their records are dropped. `held` maps each stream that has
+    `ignored` tells by rule which clients do not count: their records are dropped. `idle_bytes` has the rules whose TCP
+    connections are in use otherwise than by any byte (CompactRule.idle_bytes). `held` maps each stream that has
     neither an upstream nor an end to its Started; an HTTP request that a target takes long to answer is there too,
     because Envoy tells of its upstream only at the next periodic record.
     """
 
     ignored: Mapping[str, Ignore] = field(default_factory=dict)
+    idle_bytes: Mapping[str, int] = field(default_factory=dict)
     minutes: dict[tuple[str, str], Minute] = field(default_factory=dict)
     dirty: set[tuple[str, str]] = field(default_factory=set)
     held: dict[str, Started] = field(default_factory=dict)
@@ -156,7 +178,6 @@ class Activity:
             self._streams[record.stream] = known
             if record.served and (record.rx or record.tx):
                 self.used(record.rule, record.at)
-        known.heard = record.at
         if not record.served:
             self.held.setdefault(record.stream, record.started)
         elif not known.connected:
@@ -170,13 +191,23 @@ class Activity:
         if ended:
             self._end(record.stream)
         request = ended and not known.tcp
+        if record.served and self._in_use(known, record, new_in + new_out, request=request):
+            self.used(record.rule, record.at)
+        known.heard = record.at
         if not record.served or not (new_in or new_out or request):
             return
-        self.used(record.rule, record.at)
         minute = self._minute(record.rule, record.at)
         minute.bytes_in += new_in
         minute.bytes_out += new_out
         minute.requests += request
+
+    def _in_use(self, stream: _Stream, record: _Record, new: int, *, request: bool) -> bool:
+        least = self.idle_bytes.get(record.rule) if stream.tcp else None
+        if least is None:
+            return new > 0 or request
+        if least == OPEN:
+            return record.rx + record.tx > 0  # a client that gave up while it was held has moved nothing
+        return stream.busy(record.at, new, least)
 
     def _end(self, stream: str) -> None:
         self._streams.pop(stream, None)

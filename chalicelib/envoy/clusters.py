@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.envoy.upstreams import http_options, upstream_protocol
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -19,9 +21,9 @@ SOURCE_HEADER = "x-autostop-source"
 _TYPES = "type.googleapis.com/envoy"
 
 
-def cluster_name(rule_id: str, port: int) -> str:
-    """The cluster of a rule's target port."""
-    return f"t-{rule_id}-{port}"
+def cluster_name(rule_id: str, port: int, protocol: str = "http") -> str:
+    """The cluster of a rule's target port. One that speaks something else has another one: TCP may be there too."""
+    return f"t-{rule_id}-{port}" if protocol == "http" else f"t-{rule_id}-{port}-{protocol}"
 
 
 def clusters(
@@ -35,25 +37,28 @@ def clusters(
     made = []
     for rule in rules:
         addresses = () if rule.id in drained else rule.targets
-        http = {route.target for route in rule.http}
-        ports = http | {route.target for route in rule.tcp}
-        made += [
-            target_cluster(rule.id, port, addresses, http=port in http)
-            for port in sorted(ports)
-            if port in http or rule.id not in absent
-        ]
+        http = {(route.target, route.protocol) for route in rule.http}
+        # A TCP route to a port that speaks HTTP/1.1 has the same cluster.
+        tcp = {(route.target, "http") for route in rule.tcp} - http
+        made += [target_cluster(rule.id, port, addresses, spoken) for port, spoken in sorted(http)]
+        if rule.id not in absent:
+            made += [target_cluster(rule.id, port, addresses, None) for port, _ in sorted(tcp)]
     return made
 
 
-def target_cluster(rule_id: str, port: int, addresses: Collection[str], *, http: bool) -> dict[str, Any]:
-    """One cluster. `connect_timeout`: 0.3 s where a browser waits for a page, 1 s where a client is held."""
+def target_cluster(rule_id: str, port: int, addresses: Collection[str], spoken: str | None) -> dict[str, Any]:
+    """One cluster; `spoken` is None for TCP, or what an HTTP target speaks (compact.PROTOCOLS).
+
+    `connect_timeout`: 0.3 s where a browser waits for a page, 1 s where a client is held or TLS is to be agreed upon.
+    """
     endpoints = [_endpoint(address, port) for address in addresses] or [_endpoint(REFUSING, REFUSING_PORT)]
-    name = cluster_name(rule_id, port)
+    http = spoken is not None
+    name = cluster_name(rule_id, port, spoken or "http")
     cluster: dict[str, Any] = {
         "@type": f"{_TYPES}.config.cluster.v3.Cluster",
         "name": name,
         "type": "STATIC",
-        "connect_timeout": "0.3s" if http else "1s",
+        "connect_timeout": "0.3s" if spoken in {"http", "h2c"} else "1s",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         "circuit_breakers": _no_breakers(),
         "upstream_connection_options": {
@@ -75,10 +80,8 @@ def target_cluster(rule_id: str, port: int, addresses: Collection[str], *, http:
         # A dead host stays eligible: with every host ejected Envoy would answer by itself instead of trying.
         "common_lb_config": {"healthy_panic_threshold": {"value": 100}},
     }
-    if http:
-        cluster["typed_extension_protocol_options"] = _http_options(
-            common_http_protocol_options={"idle_timeout": "30s"}
-        )
+    if spoken is not None:
+        cluster |= upstream_protocol(spoken)
     return cluster
 
 
@@ -100,7 +103,7 @@ def warm_up_cluster(socket: str) -> dict[str, Any]:
         "connect_timeout": "1s",
         "load_assignment": {"cluster_name": WARM_UP, "endpoints": [{"lb_endpoints": [pipe]}]},
         "circuit_breakers": _no_breakers(),
-        "typed_extension_protocol_options": _http_options(
+        "typed_extension_protocol_options": http_options(
             http_filters=[
                 {
                     "name": "envoy.filters.http.header_mutation",
@@ -120,16 +123,6 @@ def warm_up_cluster(socket: str) -> dict[str, Any]:
 
 def _overwrite(name: str, value: str) -> dict[str, Any]:
     return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
-
-
-def _http_options(**more: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
-    return {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http_protocol_options": {}},
-            **more,
-        }
-    }
 
 
 def _endpoint(address: str, port: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -10,28 +11,64 @@ from typing import Any
 
 from chalicelib.envoy.certificates import CompactCertificate, pairs_of
 
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+([/?#][\x21-\x7e]*)?")
+"""The control plane judges what a URL to redirect to may be; this is what a header can have."""
+
 
 class CompactError(ValueError):
     """The configuration is not what the protocol says."""
 
 
+PROTOCOLS = frozenset({"http", "https", "h2c", "grpc"})
+
+
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Hosts and paths on one listen port; `tls`: that port speaks TLS."""
+    """Hosts and paths on one listen port, and what their target speaks, one of PROTOCOLS. `tls`: that port speaks TLS.
+
+    https is HTTP/1.1 in TLS, h2c is HTTP/2 without TLS, and grpc is h2c whose clients are held whatever happens: none
+    of them could read a page.
+    """
 
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
     port: int
     target: int
+    protocol: str = "http"
     tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    """Hosts and paths on one listen port that the proxy itself answers with 301. `tls`: that port speaks TLS.
+
+    `url` is absolute, http or https; None: the same host and path on https.
+    """
+
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    port: int
+    url: str | None = None
+    tls: bool = False
+
+
+Network = IPv4Network | IPv6Network
+ANY_BYTES = 1
+OPEN = 0
+"""Of `CompactRule.idle_bytes`: what any rule has, and that an open connection is in use whatever it moves."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tcp:
-    """One listen port and the target port behind it."""
+    """One listen port and the target port behind it.
+
+    `wake_on`: connect or bytes (a client that sends nothing does not wake). `allow`: clients' networks, none for all.
+    """
 
     listen: int
     target: int
+    wake_on: str = "connect"
+    allow: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +95,7 @@ class Ignore:
 
     paths: tuple[str, ...] = ()
     user_agents: tuple[str, ...] = ()
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[Network, ...] = ()
 
     def client(self, address: str | None) -> bool:
         """Whether a client's address is in one of the networks; what is no address is not."""
@@ -73,7 +110,10 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class CompactRule:
-    """A rule as the proxy knows it. `starting`: auto, page or hold."""
+    """A rule as the proxy knows it. `starting`: auto, page or hold.
+
+    `idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; see ANY_BYTES and OPEN.
+    """
 
     id: str
     targets: tuple[str, ...]
@@ -82,6 +122,13 @@ class CompactRule:
     starting: str = "auto"
     health: Probe | None = None
     ignore: Ignore = field(default_factory=Ignore)
+    redirects: tuple[Redirect, ...] = ()
+    idle_bytes: int = ANY_BYTES
+
+    @property
+    def places(self) -> tuple[Http | Redirect, ...]:
+        """Where it is met on HTTP, to forward or to redirect."""
+        return (*self.http, *self.redirects)
 
     @property
     def probe(self) -> Probe:
@@ -161,10 +208,12 @@ def _rule(data: dict[str, Any]) -> CompactRule:
         # Envoy would refuse an address that is none with every other change of the same file.
         tuple(str(ip_address(str(target))) for target in data["targets"]),
         tuple(_http(route) for route in data.get("http", [])),
-        tuple(Tcp(_port(t["listen"]), _port(t["target"])) for t in data.get("tcp", [])),
+        tuple(_tcp(route) for route in data.get("tcp", [])),
         str(data.get("starting", "auto")),
         _probe(data["health"]) if data.get("health") else None,
         _ignore(data.get("ignore") or {}),
+        tuple(_redirect(route) for route in data.get("redirects", [])),
+        _count(data.get("idle_bytes", ANY_BYTES)),
     )
     if not rule.http and not rule.tcp:
         raise CompactError(f"{rule.id} has neither http nor tcp")
@@ -172,10 +221,31 @@ def _rule(data: dict[str, Any]) -> CompactRule:
 
 
 def _http(data: dict[str, Any]) -> Http:
+    protocol = data.get("protocol", "http")
+    if protocol not in PROTOCOLS:
+        raise CompactError(f"{protocol!r} is not what a target speaks")
+    return Http(*_place(data), _port(data["target"]), protocol, data.get("tls") is True)
+
+
+def _tcp(data: dict[str, Any]) -> Tcp:
+    wake_on = data.get("wake_on", "connect")
+    if wake_on not in {"connect", "bytes"}:
+        raise CompactError(f"{wake_on!r} is nothing to wake on")
+    return Tcp(_port(data["listen"]), _port(data["target"]), wake_on, _networks(data.get("allow", [])))
+
+
+def _redirect(data: dict[str, Any]) -> Redirect:
+    url = data.get("url")
+    if url is not None and not _URL.fullmatch(url):
+        raise CompactError(f"{url!r} is not a URL to redirect to")
+    return Redirect(*_place(data), url, data.get("tls") is True)
+
+
+def _place(data: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     # A domain that is there twice, in two spellings, would make Envoy refuse all routes.
     hosts = tuple(dict.fromkeys(str(host).lower() for host in data["hosts"]))
     paths = tuple(str(path) for path in data.get("paths", ["/*"]))
-    return Http(hosts, paths, _port(data["port"]), _port(data["target"]), data.get("tls") is True)
+    return hosts, paths, _port(data["port"])
 
 
 def _probe(data: dict[str, Any]) -> Probe:
@@ -193,8 +263,12 @@ def _ignore(data: dict[str, Any]) -> Ignore:
     return Ignore(
         tuple(str(path) for path in data.get("paths", [])),
         tuple(str(agent) for agent in data.get("user_agents", [])),
-        tuple(ip_network(str(network)) for network in data.get("cidrs", [])),
+        _networks(data.get("cidrs", [])),
     )
+
+
+def _networks(values: list[Any]) -> tuple[Network, ...]:
+    return tuple(ip_network(str(value)) for value in values)
 
 
 def _state(data: dict[str, Any]) -> CompactState:
@@ -210,6 +284,12 @@ def _state(data: dict[str, Any]) -> CompactState:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise CompactError(f"{value!r} is not a number of bytes")
+    return value
 
 
 def _port(value: object) -> int:

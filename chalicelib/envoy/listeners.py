@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.certificates import downstream_tls
 from chalicelib.envoy.clusters import cluster_name
+from chalicelib.envoy.doors import first_bytes, only_from
 from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.routes import HOLD_ATTEMPTS
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chalicelib.envoy.certificates import CompactCertificate
-    from chalicelib.envoy.compact import CompactRule
+    from chalicelib.envoy.compact import CompactRule, Tcp
 
 _TYPES = "type.googleapis.com/envoy"
 _KEEPALIVE = {"keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3}
@@ -66,8 +67,8 @@ def listeners(
 ) -> list[dict[str, Any]]:
     """One listener for each TCP listen port, one for each HTTP listen port (`http_ports`)."""
     found, tls = list(rules), tls or Tls()
-    tcp = [_tcp(rule.id, t.listen, t.target, address, log, periodic) for rule in found for t in rule.tcp]
-    secure = {http.port for rule in found for http in rule.http if http.tls}
+    tcp = [_tcp(rule.id, t, address, log, periodic) for rule in found for t in rule.tcp]
+    secure = {place.port for rule in found for place in rule.places if place.tls}
     return tcp + [
         _listener(port, address, _manager(port, log, rds, periodic), tls if port in secure else None)
         for port in http_ports(found, tls)
@@ -76,15 +77,15 @@ def listeners(
 
 def http_ports(rules: Iterable[CompactRule], tls: Tls) -> list[int]:
     """The HTTP ports that can be served: one that speaks TLS needs a certificate, whosever it is."""
-    return sorted({http.port for rule in rules for http in rule.http if tls.loaded or not http.tls})
+    return sorted({place.port for rule in rules for place in rule.places if tls.loaded or not place.tls})
 
 
 def _socket(address: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _tcp(rule_id: str, listen: int, target: int, address: str, log: Path, periodic: str) -> dict[str, Any]:
-    cluster = cluster_name(rule_id, target)
+def _tcp(rule_id: str, tcp: Tcp, address: str, log: Path, periodic: str) -> dict[str, Any]:
+    listen, cluster = tcp.listen, cluster_name(rule_id, tcp.target)
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
         "name": f"tcp-{listen}",
@@ -92,9 +93,11 @@ def _tcp(rule_id: str, listen: int, target: int, address: str, log: Path, period
         "metadata": {"filter_metadata": {"autostop": {"rule": rule_id}}},
         "tcp_keepalive": _KEEPALIVE,
         "per_connection_buffer_limit_bytes": 65536,
+        **(first_bytes() if tcp.wake_on == "bytes" else {}),
         "filter_chains": [
             {
                 "name": rule_id,
+                **(only_from(tcp.allow) if tcp.allow else {}),
                 "filters": [
                     {
                         "name": "envoy.filters.network.tcp_proxy",

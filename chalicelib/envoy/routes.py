@@ -7,6 +7,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import WARM_UP, cluster_name
+from chalicelib.envoy.compact import Redirect
+from chalicelib.envoy.redirects import redirect_route
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -29,11 +31,14 @@ _BROWSER = [
 def route_configuration(port: int, rules: Iterable[CompactRule], refused: Collection[str] = ()) -> dict[str, Any]:
     """The virtual hosts of one HTTP listen port. `refused` rules may not start: nobody is held for them."""
     by_host: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    places = [(r, h, path) for r in rules for h in r.http if h.port == port for path in h.paths]
+    places = [(r, h, path) for r in rules for h in r.places if h.port == port for path in h.paths]
     # Envoy takes the first route that matches: the longest path goes first.
-    for rule, http, path in sorted(places, key=lambda place: (-len(place[2]), place[0].id)):
-        for host in http.hosts:
-            by_host[host] += _routes(rule, http, path, may_start=rule.id not in refused)
+    for rule, place, path in sorted(places, key=lambda place: (-len(place[2]), place[0].id)):
+        for host in place.hosts:
+            if isinstance(place, Redirect):
+                by_host[host].append(redirect_route(rule.id, place, _match(path)))
+            else:
+                by_host[host] += _routes(rule, place, path, may_start=rule.id not in refused)
     return {
         "@type": f"{_TYPES}.config.route.v3.RouteConfiguration",
         "name": f"http-{port}",
@@ -46,7 +51,7 @@ def route_configuration(port: int, rules: Iterable[CompactRule], refused: Collec
 def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> list[dict[str, Any]]:
     match = _match(path)
     metadata = {"filter_metadata": {"autostop": {"rule": rule.id}}}
-    target = cluster_name(rule.id, http.target)
+    target = cluster_name(rule.id, http.target, http.protocol)
     # Only what is safe to repeat is repeated after a reset: a POST may have been acted upon.
     page_reads = {"metadata": metadata, "route": _page(target, f"{_SAFE},reset")}
     hold_reads = {
@@ -61,11 +66,12 @@ def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> lis
         "request_body_buffer_limit": str(HELD_BODY),
     }
     ignored = _ignored(rule, path, target)
-    if rule.starting == "page" or not may_start:
+    starting = "hold" if http.protocol == "grpc" else rule.starting
+    if starting == "page" or not may_start:
         # The warm-up upstream answers browsers with the page and others with 503, in words.
         page = {"match": match, "metadata": metadata, "route": _page(target, _SAFE)}
         return [*ignored, {**page_reads, "match": {**match, "headers": [_READS]}}, page]
-    if rule.starting == "hold":
+    if starting == "hold":
         return [*ignored, hold_reads, hold]
     return [*ignored, {**page_reads, "match": {**match, "headers": _BROWSER}}, hold_reads, hold]
 

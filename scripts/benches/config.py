@@ -28,7 +28,8 @@ from chalicelib.domain.access import ApiKey, Role, hash_secret
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import HttpRoute, RuleSpec, TcpRoute
+from chalicelib.domain.routes import HttpRoute, TcpRoute
+from chalicelib.domain.rules import RuleSpec
 from scripts.benches.report import report
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from chalicelib.domain.facts import Facts, Use
 from chalicelib.domain.guards import Guard, GuardMetric, GuardReading
 from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import ObservedResource, ResourceKind, ResourceRef, ResourceState
-from chalicelib.domain.rules import DependsOn, HttpRoute, Rule, RuleSpec, RuleState, RuleStatus
+from chalicelib.domain.routes import HttpRoute
+from chalicelib.domain.rules import DependsOn, Rule, RuleSpec, RuleState, RuleStatus
 from chalicelib.domain.schedules import Schedule, ScheduleKind
 from chalicelib.domain.wall_time import Weekday, WeeklyWindow
 from scripts.benches.report import report

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.resources import ResourceKind
-from chalicelib.domain.rules import DependsOn, HttpRoute, Rule, RuleSpec, RuleStatus
+from chalicelib.domain.routes import HttpRoute
+from chalicelib.domain.rules import DependsOn, Rule, RuleSpec, RuleStatus
 from chalicelib.domain.schedules import Schedule, ScheduleKind
 from chalicelib.domain.wall_time import Weekday, WeeklyWindow
 from scripts.simulation.traffic import MINUTE, Pattern, Traffic, draw

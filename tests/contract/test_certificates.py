@@ -9,7 +9,7 @@ import pytest
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.certificates import Certificate, MemberSecrets, SecretReport
 from chalicelib.domain.errors import AlreadyClaimedError, NotFoundError, VersionMismatchError
-from chalicelib.domain.rules import HttpRoute
+from chalicelib.domain.routes import HttpRoute
 from tests.builders import make_balancer, make_rule, ssh_rule
 
 PAIR = Certificate(("*.example.com",), "arn:c", "arn:k")

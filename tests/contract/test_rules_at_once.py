@@ -25,7 +25,8 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.rules import Claim, HttpRoute, RuleState, RuleStatus, SeenResource
+from chalicelib.domain.routes import HttpRoute
+from chalicelib.domain.rules import Claim, RuleState, RuleStatus, SeenResource
 from chalicelib.ports import Idempotency, PollState
 from tests.builders import make_balancer, make_rule, make_schedule, ssh_rule
 

@@ -17,7 +17,8 @@ from chalicelib.domain.errors import (
     NotFoundError,
     VersionMismatchError,
 )
-from chalicelib.domain.rules import Claim, DependsOn, HttpRoute, TcpRoute
+from chalicelib.domain.routes import HttpRoute, TcpRoute
+from chalicelib.domain.rules import Claim, DependsOn
 from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.ports import Idempotency
 from tests.builders import make_rule, make_schedule

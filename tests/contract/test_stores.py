@@ -22,17 +22,8 @@ from chalicelib.domain.errors import (
     VersionMismatchError,
 )
 from chalicelib.domain.resources import Place, ResourceKind, ResourceRef, ResourceState
-from chalicelib.domain.rules import (
-    Claim,
-    HealthCheck,
-    HttpRoute,
-    Ignore,
-    Override,
-    OverrideKind,
-    RuleState,
-    RuleStatus,
-    SeenResource,
-)
+from chalicelib.domain.routes import HealthCheck, HttpRoute, Ignore
+from chalicelib.domain.rules import Claim, Override, OverrideKind, RuleState, RuleStatus, SeenResource
 from chalicelib.ports import Health, Idempotency, LastActivity, Total
 from tests.builders import make_balancer, make_event, make_key, make_rule, ssh_rule
 

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 class Guest:
     """A server of one instance, up and down as the test says. `talk` serves one connection."""
 
-    def __init__(self, loop: Loop, address: str, port: int, talk: Any) -> None:
+    def __init__(self, loop: Loop, address: str, port: int, talk: Any, tls: Any = None) -> None:
         self._loop, self.address, self.port, self._talk = loop, address, port, talk
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
 
     def start(self) -> float:
-        self._server = self._loop.run(asyncio.start_server(self._serve, self.address, self.port, limit=1 << 23))
+        serving = asyncio.start_server(self._serve, self.address, self.port, limit=1 << 23, ssl=self._tls)
+        self._server = self._loop.run(serving)
         return time.monotonic()
 
     def stop(self) -> None:

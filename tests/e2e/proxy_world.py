@@ -128,28 +128,36 @@ class World:
         agent.kill()
         agent.wait()
 
-    def guest(self, talk: Any) -> Guest:
+    def guest(self, talk: Any, tls: Any = None) -> Guest:
         address = f"{self.block}.{11 + len(self.guests)}"
-        guest = Guest(self.loop, address, free_port(address), talk)
+        guest = Guest(self.loop, address, free_port(address), talk, tls)
         self.guests.append(guest)
         return guest
 
-    def site(self, id_: str, host: str, port: int, talk: Any = web_site, **more: Any) -> Guest:
-        """A rule for a host, in force, with its guest down."""
-        guest = self.guest(talk)
-        http_ = [{"hosts": [host], "paths": ["/*"], "port": port, "target": guest.port}]
+    def site(
+        self, id_: str, host: str, port: int, talk: Any = web_site, protocol: str = "http", tls: Any = None, **more: Any
+    ) -> Guest:
+        """A rule for a host, in force, with its guest down. `protocol` is what the guest speaks, `tls` its context."""
+        guest = self.guest(talk, tls)
+        place = {"hosts": [host], "paths": ["/*"], "port": port, "target": guest.port}
+        http_ = [place if protocol == "http" else place | {"protocol": protocol}]
         self.in_force(self.plane.publish({"id": id_, "targets": [guest.address], "http": http_} | more))
         return guest
 
     def shell(self, id_: str, talk: Any = echo, **more: Any) -> tuple[Guest, int]:
-        """A rule for a TCP port, in force, with its guest down."""
+        """A rule for a TCP port, in force, with its guest down; `wake_on` and `allow` are the port's."""
         guest, listen = self.guest(talk), free_port(self.address)
-        tcp = [{"listen": listen, "target": guest.port}]
+        options = {name: more.pop(name) for name in ("wake_on", "allow") if name in more}
+        tcp = [{"listen": listen, "target": guest.port, **options}]
         self.in_force(self.plane.publish({"id": id_, "targets": [guest.address], "tcp": tcp} | more))
         return guest, listen
 
     def in_force(self, etag: str) -> None:
         until(lambda: self.plane.applied(etag), what=f"{etag} applied")
+
+    def heard(self, beats: int) -> None:
+        """So many heartbeats came in all: what happened before the last but one is told."""
+        until(lambda: len(self.plane.beats()) >= beats, what=f"{beats} heartbeats")
 
     def seen_up(self, rule_id: str) -> None:
         """The control plane was told that the rule accepts."""

@@ -6,15 +6,15 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from chalicelib.entrypoints.api.models import (
-    Later,
-    Port,
-    Strict,
-)
+from chalicelib.domain.routes import HttpRoute, TcpRoute
+from chalicelib.entrypoints.api.models import Port, Strict
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_URL = re.compile(
+    rf"https?://({_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\])(:[0-9]{{1,5}})?([/?#][\x21-\x7e]*)?", re.IGNORECASE
+)
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
 
 
@@ -40,6 +40,12 @@ def _cidr(value: str) -> str:
         return str(ipaddress.ip_network(value))
     except ValueError as error:
         raise ValueError(f"is not a network in CIDR notation: {error}") from None
+
+
+def _url(value: str) -> str:
+    if len(value) > 500 or not _URL.fullmatch(value):  # noqa: PLR2004
+        raise ValueError("is not an absolute URL such as https://app.example.com/new, of at most 500 characters")
+    return value
 
 
 def distinct(values: list[Any]) -> list[Any]:
@@ -75,9 +81,13 @@ class ListenBody(Strict):
 
 
 class TargetBody(Strict):
-    """Where the resources listen."""
+    """Where the resources listen, and what they speak there.
 
-    protocol: Annotated[Literal["http"], only("http")] = "http"
+    https: HTTP/1.1 in TLS, the certificate not verified. h2c and http2: HTTP/2 without TLS. grpc: the same, and clients
+    are held while it starts, never shown a page.
+    """
+
+    protocol: Literal["http", "https", "h2c", "http2", "grpc"] = "http"
     port: Port
 
 
@@ -89,9 +99,40 @@ class HttpBody(Strict):
         default=["/*"], min_length=1, max_length=50
     )
     listen: ListenBody = ListenBody()
-    target: TargetBody
-    action: Annotated[Literal["forward"], only("forward")] = "forward"
-    redirect_url: Later = None
+    action: Literal["forward", "redirect"] = "forward"
+    target: TargetBody | None = Field(default=None, validate_default=True)
+    redirect_url: Annotated[str, AfterValidator(_url)] | None = Field(default=None, validate_default=True)
+
+    @field_validator("target")
+    @classmethod
+    def _where_to_forward(cls, value: TargetBody | None, info: ValidationInfo) -> TargetBody | None:
+        if value is None and info.data.get("action") == "forward":
+            raise ValueError("is needed to forward")
+        return value
+
+    @field_validator("redirect_url")
+    @classmethod
+    def _fits_its_action(cls, value: str | None, info: ValidationInfo) -> str | None:
+        action, listen = info.data.get("action"), info.data.get("listen")
+        if value is not None and action == "forward":
+            raise ValueError("is for the action redirect")
+        if value is None and action == "redirect" and listen is not None and str(listen.protocol) == "https":
+            raise ValueError("is needed on https, where the same address would redirect to itself")
+        return value
+
+    def route(self) -> HttpRoute:
+        """The route as the domain knows it."""
+        target = self.target or TargetBody(port=80)
+        return HttpRoute(
+            tuple(self.hosts),
+            tuple(self.paths),
+            self.listen.protocol,
+            self.listen.port,
+            target.protocol,
+            self.target.port if self.target else None,
+            self.action,
+            self.redirect_url,
+        )
 
 
 class TcpBody(Strict):
@@ -100,6 +141,35 @@ class TcpBody(Strict):
     protocol: Literal["ssh", "rdp", "postgresql", "mysql", "tcp"] = "tcp"
     target_port: Port
     listen_port: Port | None = None
+    wake_on: Literal["connect", "bytes"] = "connect"
+    allow_cidrs: Annotated[list[Annotated[str, AfterValidator(_cidr)]], AfterValidator(distinct)] = Field(
+        default=[], max_length=50
+    )
+
+    @field_validator("wake_on")
+    @classmethod
+    def _somebody_speaks_first(cls, value: str, info: ValidationInfo) -> str:
+        if value == "bytes" and info.data.get("protocol") in {"ssh", "mysql"}:
+            raise ValueError("bytes would wait for ever: with ssh and mysql the server speaks first")
+        return value
+
+    def route(self) -> TcpRoute:
+        """The route as the domain knows it."""
+        return TcpRoute(self.protocol, self.target_port, self.listen_port, self.wake_on, tuple(self.allow_cidrs))
+
+
+class BytesPerMinute(Strict):
+    """From how many bytes a minute, both ways together, a TCP connection is in use. One byte is `any_bytes`."""
+
+    bytes_per_minute: int = Field(ge=2, le=1_000_000_000)
+
+
+TcpIdle = Literal["any_bytes", "connection"] | BytesPerMinute
+
+
+def idle_bytes(said: TcpIdle) -> int:
+    """What counts as use of a TCP connection as the domain knows it (RuleSpec.tcp_idle_bytes)."""
+    return said.bytes_per_minute if isinstance(said, BytesPerMinute) else {"any_bytes": 1, "connection": 0}[said]
 
 
 class HealthBody(Strict):

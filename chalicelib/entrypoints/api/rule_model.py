@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import OWN_ACCOUNT, Connector, ResourceKind
-from chalicelib.domain.rules import DependsOn, HealthCheck, HttpRoute, Ignore, RuleSpec, TcpRoute, WhileStarting
+from chalicelib.domain.routes import HealthCheck, Ignore
+from chalicelib.domain.rules import DependsOn, RuleSpec, WhileStarting
 from chalicelib.entrypoints.api.models import (
     ExternalId,
     InstanceId,
@@ -24,7 +25,16 @@ from chalicelib.entrypoints.api.models import (
     TagKey,
     TagValue,
 )
-from chalicelib.entrypoints.api.route_models import HealthBody, HttpBody, IgnoreBody, TcpBody, distinct, only
+from chalicelib.entrypoints.api.route_models import (
+    HealthBody,
+    HttpBody,
+    IgnoreBody,
+    TcpBody,
+    TcpIdle,
+    distinct,
+    idle_bytes,
+    only,
+)
 
 
 class ResourcesBody(Strict):
@@ -100,6 +110,7 @@ class RuleBody(Strict):
     connector: ConnectorBody | None = None
     http: list[HttpBody] = Field(default=[], max_length=20)
     tcp: list[TcpBody] = Field(default=[], max_length=20)
+    tcp_idle: TcpIdle = "any_bytes"
     load_balancer_id: LoadBalancerId | None = Field(default=None, validate_default=True)
     health_check: HealthBody | None = None
     while_starting: Literal["page", "hold", "auto"] = "auto"
@@ -152,6 +163,8 @@ class RuleBody(Strict):
                 raise ValueError("is needed by http and tcp")
             if value is not None and not routed:
                 raise ValueError("needs at least one entry in http or tcp")
+            if routed and not info.data["tcp"] and all(http.action == "redirect" for http in info.data["http"]):
+                raise ValueError("needs something that wakes: an entry in http that forwards, or one in tcp")
         return value
 
     @field_validator("depends_on")
@@ -181,13 +194,9 @@ class RuleBody(Strict):
             dry_run=self.dry_run,
             when_idle=self.resources.when_idle,
             load_balancer_id=self.load_balancer_id,
-            http=tuple(
-                HttpRoute(
-                    tuple(h.hosts), tuple(h.paths), h.listen.protocol, h.listen.port, h.target.protocol, h.target.port
-                )
-                for h in self.http
-            ),
-            tcp=tuple(TcpRoute(t.protocol, t.target_port, t.listen_port) for t in self.tcp),
+            http=tuple(http.route() for http in self.http),
+            tcp=tuple(tcp.route() for tcp in self.tcp),
+            tcp_idle_bytes=idle_bytes(self.tcp_idle),
             health_check=None
             if check is None
             else HealthCheck(

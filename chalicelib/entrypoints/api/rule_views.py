@@ -46,13 +46,16 @@ def settings_of(spec: RuleSpec) -> Json:
                 "hosts": list(h.hosts),
                 "paths": list(h.paths),
                 "listen": {"protocol": h.listen_protocol, "port": h.listen_port},
-                "target": {"protocol": h.target_protocol, "port": h.target_port},
-                "action": "forward",
-                "redirect_url": None,
+                "target": h.target_port and {"protocol": h.target_protocol, "port": h.target_port},
+                "action": h.action,
+                "redirect_url": h.redirect_url,
             }
             for h in spec.http
         ],
-        "tcp": [{"protocol": t.protocol, "target_port": t.target_port, "listen_port": t.listen_port} for t in spec.tcp],
+        "tcp": [asdict(t) | {"allow_cidrs": list(t.allow_cidrs)} for t in spec.tcp],
+        "tcp_idle": {1: "any_bytes", 0: "connection"}.get(
+            spec.tcp_idle_bytes, {"bytes_per_minute": spec.tcp_idle_bytes}
+        ),
         "health_check": check
         and {
             "protocol": check.protocol,

@@ -6,10 +6,12 @@ import copy
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from chalicelib.domain.access import Role
 from chalicelib.domain.errors import CloudError
 from chalicelib.domain.resources import Connector, Protection
+from chalicelib.entrypoints.api.route_models import HttpBody, ListenBody
 
 RULE = {
     "name": "staging web",
@@ -25,6 +27,7 @@ NEEDS = {
     "guards": [{"metric": "cpu", "above_percent": 20, "for_minutes": 10}],
     "connector": {"role_arn": "arn:aws:iam::210987654321:role/autostop-access", "external_id": "e1"},
 }
+MOVED = {"hosts": ["old.example.com"], "action": "redirect"}
 BALANCER = {
     "kind": "proxy",
     "name": "dev proxy",
@@ -57,10 +60,14 @@ WRONG = [
     ("http[0].paths", ["x"]),
     ("http[0].listen", {"protocol": "gopher", "port": 443}),
     ("http[0].target.port", 0),
-    ("http[0].action", "redirect"),
+    ("http[0].target", {"protocol": "spdy", "port": 80}),
+    ("http[0].action", "reflect"),
     ("tcp[0].protocol", "gopher"),
     ("tcp[0].target_port", 70000),
     ("tcp[0].listen_port", "x"),
+    ("tcp[0].wake_on", "moon"),
+    ("tcp[0].allow_cidrs", ["10.0.0.1/8"]),
+    ("tcp_idle", {"bytes_per_minute": 1}),
     ("health_check.protocol", "udp"),
     ("health_check.port", -1),
     ("health_check.timeout_seconds", 0),
@@ -105,7 +112,7 @@ def test_each_wrong_field_is_refused_by_its_name(api, path, value):
 
 def test_all_wrong_fields_together_are_all_named(api):
     body = copy.deepcopy(RULE | NEEDS)
-    whole_lists = ("http[0].hosts", "resources.instance_ids", "depends_on", "guards", "connector")
+    whole_lists = ("http[0].hosts", "http[0].target", "resources.instance_ids", "depends_on", "guards", "connector")
     one_each = {path: value for path, value in reversed(WRONG) if path not in whole_lists}
     for path, value in one_each.items():
         put(body, path, value)
@@ -121,6 +128,12 @@ def test_all_wrong_fields_together_are_all_named(api):
         ("load_balancer_id", {"http": [], "tcp": []}),
         ("health_check", {"load_balancer_id": None, "http": [], "tcp": []}),
         ("http", {"http": [RULE["http"][0], RULE["http"][0]]}),
+        ("http[0].target", {"http": [{"hosts": ["web.example.com"]}]}),
+        ("http[0].redirect_url", {"http": [RULE["http"][0] | {"redirect_url": "https://b.example.com"}]}),
+        ("http[0].redirect_url", {"http": [MOVED | {"redirect_url": "/new"}], "tcp": []}),
+        ("load_balancer_id", {"http": [MOVED], "tcp": []}),
+        ("tcp[0].wake_on", {"tcp": [{"protocol": "ssh", "target_port": 22, "wake_on": "bytes"}]}),
+        ("tcp[0].wake_on", {"tcp": [{"protocol": "mysql", "target_port": 3306, "wake_on": "bytes"}]}),
         ("tcp", {"tcp": [RULE["tcp"][0], RULE["tcp"][0]]}),
         ("tcp", {"tcp": [{"target_port": 22, "listen_port": 80}]}),
         ("health_check", {"health_check": {"protocol": "tcp", "port": 1, "timeout_seconds": 5, "interval_seconds": 5}}),
@@ -154,6 +167,45 @@ def test_a_rule_is_created_read_changed_and_deleted(api):
     assert api("PUT", path, RULE, If_Match='"2"').json_body["version"] == 3
     assert api("DELETE", path).json_body == {"id": rule["id"], "started": ["i-0000000a"], "refused": []}
     assert api("GET", path).status_code == 404
+
+
+def test_a_rule_that_forwards_may_redirect_too_without_a_target(api):
+    url = "https://new.example.com/x?y=z"
+    created = api("POST", "/rules", RULE | {"http": [*RULE["http"], MOVED | {"redirect_url": url}]}).json_body
+    place = {"hosts": ["old.example.com"], "paths": ["/*"], "listen": {"protocol": "http", "port": 80}}
+    assert created["http"][1] == place | {"target": None, "action": "redirect", "redirect_url": url}
+    path = f"/rules/{created['id']}"
+    assert api("PATCH", path, {"name": "new"}).json_body["http"] == created["http"]
+    changed = api("PATCH", path, {"http": [*created["http"][:1], MOVED | {"target": {"port": 81}}]}).json_body
+    assert changed["http"][1]["target"] == {"protocol": "http", "port": 81}
+    assert changed["http"][1]["redirect_url"] is None
+
+
+@pytest.mark.parametrize("protocol", ["https", "h2c", "http2", "grpc"])
+def test_what_a_target_speaks_is_kept_as_it_was_said(api, protocol):
+    http = RULE["http"][0] | {"target": {"protocol": protocol, "port": 8443}}
+    created = api("POST", "/rules", RULE | {"http": [http]}).json_body
+    assert created["http"][0]["target"] == {"protocol": protocol, "port": 8443}
+
+
+def test_tcp_wakes_and_counts_as_the_rule_says_and_says_so(api):
+    tcp = {"protocol": "postgresql", "target_port": 5432, "wake_on": "bytes", "allow_cidrs": ["10.0.0.0/8"]}
+    ordinary = api("POST", "/rules", RULE).json_body
+    assert ordinary["tcp"][0] == RULE["tcp"][0] | {"listen_port": 20000, "wake_on": "connect", "allow_cidrs": []}
+    assert ordinary["tcp_idle"] == "any_bytes"
+    path = f"/rules/{ordinary['id']}"
+    changed = api("PATCH", path, {"tcp": [tcp], "tcp_idle": {"bytes_per_minute": 500}}).json_body
+    assert changed["tcp"] == [tcp | {"listen_port": changed["listen"]["5432"]}]
+    assert changed["tcp_idle"] == {"bytes_per_minute": 500}
+    again = api("PATCH", path, {"tcp_idle": "connection"}).json_body
+    assert (again["tcp"], again["tcp_idle"]) == (changed["tcp"], "connection")
+
+
+def test_on_https_a_redirect_to_the_same_place_would_never_end():
+    # https is not a protocol of every version's listeners, so the place is made by hand.
+    listen = ListenBody.model_construct(protocol="https", port=443)
+    with pytest.raises(ValidationError, match="redirect to itself"):
+        HttpBody.model_validate(MOVED | {"listen": listen})
 
 
 def test_a_deleted_rule_leaves_its_resources_as_they_are_when_asked(api):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.routes import HttpRoute, TcpRoute
 from chalicelib.envoy.certificates import pairs_of
 from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters, warm_up_cluster
-from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Tcp, parse_rules, parse_states
+from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Redirect, Tcp, parse_rules, parse_states
 from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.listeners import Tls, listeners
 from chalicelib.envoy.routes import route_configuration
@@ -139,6 +141,167 @@ def test_domains_are_unique_and_longer_paths_come_first():
     (host,) = route_configuration(80, [SITE, api])["virtual_hosts"]
     prefixes = [route["match"]["prefix"] for route in host["routes"]]
     assert prefixes == ["/api/"] * 3 + ["/"] * 3
+
+
+def spoken(protocol: str) -> tuple[dict, list[dict]]:
+    """The cluster, and the routes."""
+    http = {"hosts": ["a.example.com"], "port": 80, "target": 8080, "protocol": protocol}
+    rules = parse_rules([{"id": "ru_1", "targets": ["10.0.0.5"], "http": [http]}])
+    (cluster,) = clusters(rules)
+    routes = route_configuration(80, rules)["virtual_hosts"][0]["routes"]
+    assert {route["route"].get("cluster", cluster["name"]) for route in routes} == {cluster["name"]}
+    return cluster, routes
+
+
+def version_of(cluster: dict) -> set[str]:
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    return set(options["explicit_http_config"])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "version"),
+    [
+        ("http", "http_protocol_options"),
+        ("https", "http_protocol_options"),
+        ("h2c", "http2_protocol_options"),
+        ("grpc", "http2_protocol_options"),
+    ],
+)
+def test_a_target_is_spoken_to_as_the_rule_says(protocol, version):
+    cluster, _ = spoken(protocol)
+    assert version_of(cluster) == {version}
+    assert ("transport_socket" in cluster) is (protocol == "https")
+
+
+def test_no_client_of_grpc_is_shown_a_page():
+    assert all("inline_cluster_specifier_plugin" not in route["route"] for route in spoken("grpc")[1])
+
+
+def test_tcp_to_a_port_that_speaks_tls_is_not_spoken_to_in_tls_by_us():
+    http = (Http(("a.example.com",), ("/*",), 443, 8443, "https"),)
+    site, shell = clusters([CompactRule("ru_1", ("10.0.0.5",), http, (Tcp(20001, 8443),))])
+    assert "transport_socket" in site
+    assert "transport_socket" not in shell
+    assert shell["name"] == "t-ru_1-8443"
+
+
+def test_a_protocol_that_we_do_not_know_is_refused():
+    with pytest.raises(CompactError):
+        spoken("spdy")
+
+
+def test_both_names_of_http2_are_one_thing_to_the_proxy():
+    spec = make_spec(http=(HttpRoute(("a.example.com",), target_protocol="http2", target_port=8080),))
+    (rule,) = parse_rules([json.loads(compact_rule("ru_1", spec, []))])
+    assert rule.http[0].protocol == "h2c"
+
+
+def shell_of(**more) -> dict:
+    rules = parse_rules([{"id": "ru_2", "targets": ["10.0.0.6"], "tcp": [{"listen": 20001, "target": 22} | more]}])
+    (listener,) = listeners(rules, "127.0.0.1", Path("/x/log"), Path("/x/rds"))
+    return listener
+
+
+def test_an_ordinary_tcp_listener_lets_everybody_in_at_once():
+    assert "listener_filters" not in shell_of()
+    assert "filter_chain_match" not in shell_of()["filter_chains"][0]
+
+
+def test_where_bytes_wake_a_connection_is_none_before_they_came():
+    listener = shell_of(wake_on="bytes")
+    assert listener["listener_filters"][0]["name"] == "envoy.filters.listener.tls_inspector"
+    assert listener["continue_on_listener_filters_timeout"] is False
+
+
+def test_only_networks_that_are_allowed_have_a_filter_chain():
+    (chain,) = shell_of(allow=["10.0.0.0/8", "2001:db8::/32"])["filter_chains"]
+    assert chain["filter_chain_match"]["source_prefix_ranges"] == [
+        {"address_prefix": "10.0.0.0", "prefix_len": 8},
+        {"address_prefix": "2001:db8::", "prefix_len": 32},
+    ]
+
+
+@pytest.mark.parametrize("more", [{"wake_on": "moon"}, {"allow": ["10.0.0.1/8"]}, {"allow": [None]}])
+def test_a_tcp_route_that_we_do_not_understand_is_refused(more):
+    with pytest.raises(CompactError):
+        shell_of(**more)
+
+
+def test_what_the_control_plane_says_of_tcp_the_proxy_understands():
+    route = TcpRoute("tcp", 5432, 20001, "bytes", ("10.0.0.0/8",))
+    text = compact_rule("ru_1", make_spec(tcp=(route,), tcp_idle_bytes=0), [])
+    (rule,) = parse_rules([json.loads(text)])
+    assert rule.tcp == (Tcp(20001, 5432, "bytes", (ip_network("10.0.0.0/8"),)),)
+    assert rule.idle_bytes == 0
+
+
+def test_an_ordinary_rule_says_nothing_of_what_is_as_always():
+    data = json.loads(compact_rule("ru_2", ssh_rule().spec, ["10.0.0.6"]))
+    assert data == {"id": "ru_2", "targets": ["10.0.0.6"], "tcp": [{"listen": 20001, "target": 22}]}
+
+
+MOVED = {"hosts": ["a.example.com"], "paths": ["/old"], "port": 80}
+
+
+def redirect_of(**more) -> dict:
+    forward = {"hosts": ["a.example.com"], "port": 80, "target": 8080}
+    rules = parse_rules([{"id": "ru_1", "targets": [], "http": [forward], "redirects": [MOVED | more]}])
+    (host,) = route_configuration(80, rules)["virtual_hosts"]
+    assert host["routes"][0]["match"] == {"path": "/old"}
+    assert len(clusters(rules)) == 1
+    return host["routes"][0]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path", "strip_query"),
+    [
+        ("https://b.example.com", "b.example.com", "/", True),
+        ("http://b.example.com:8080/new", "b.example.com:8080", "/new", True),
+        ("https://b.example.com/new?a=b#c", "b.example.com", "/new?a=b#c", False),
+        ("https://b.example.com?a=b", "b.example.com", "/?a=b", False),
+        ("https://[::1]:8443/%20", "[::1]:8443", "/%20", True),
+    ],
+)
+def test_a_redirect_leads_just_to_its_url_and_names_no_rule_to_the_log(url, host, path, strip_query):
+    route = redirect_of(url=url)
+    assert route["redirect"] == {
+        "scheme_redirect": url.partition(":")[0],
+        "host_redirect": host,
+        "path_redirect": path,
+        "strip_query": strip_query,
+        "response_code": "MOVED_PERMANENTLY",
+    }
+    assert route["metadata"]["filter_metadata"]["autostop"] == {"redirected": "ru_1"}
+
+
+def test_a_redirect_without_a_url_leads_to_the_same_place_on_https():
+    assert redirect_of()["redirect"] == {"https_redirect": True, "response_code": "MOVED_PERMANENTLY"}
+
+
+@pytest.mark.parametrize("url", ["", "/new", "ftp://b.example.com/", "https://b.example.com/a b", "https://u@b", 7])
+def test_a_redirect_to_what_is_no_url_is_refused(url):
+    with pytest.raises(CompactError):
+        redirect_of(url=url)
+
+
+def test_a_port_that_only_redirects_is_listened_on():
+    rules = parse_rules([{"id": "ru_1", "targets": [], "tcp": TCP, "redirects": [MOVED]}])
+    assert [listener["name"] for listener in listeners(rules, "127.0.0.1", Path("/x"), Path("/y"))] == [
+        "tcp-1",
+        "http-80",
+    ]
+
+
+def test_what_the_control_plane_says_of_redirects_the_proxy_understands():
+    old = HttpRoute(("old.example.com",), target_port=None, action="redirect", redirect_url="https://new.example.com/")
+    spec = make_spec(http=(*make_spec().http, old, replace(old, hosts=("plain.example.com",), redirect_url=None)))
+    (rule,) = parse_rules([json.loads(compact_rule("ru_1", spec, ["10.0.0.5"]))])
+    assert [http.hosts for http in rule.http] == [("app.example.com",)]
+    assert rule.redirects == (
+        Redirect(("old.example.com",), ("/*",), 80, "https://new.example.com/"),
+        Redirect(("plain.example.com",), ("/*",), 80, None),
+    )
+    assert rule.probe.port == 8080
 
 
 def test_a_host_in_two_spellings_is_one_domain():
