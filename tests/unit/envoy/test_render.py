@@ -454,3 +454,23 @@ def test_a_rule_that_comes_or_goes_changes_no_listener_with_tls():
     tls, paths = Tls(pairs, Path("/s")), (Path("/l"), Path("/r"))
     made = [listeners(rules, "10.0.0.1", *paths, tls=tls) for rules in ([one], [one, two])]
     assert made[0] == made[1]
+
+
+def test_a_redirect_on_a_port_of_tls_is_served_over_tls():
+    pairs = pairs_of([pair("a", "*.example.com")])
+    (rule,) = parse_rules(
+        [
+            {
+                "id": "ru_1",
+                "targets": ["10.0.0.5"],
+                "http": [{"hosts": ["a.example.com"], "port": 80, "target": 8080}],
+                "redirects": [
+                    {"hosts": ["old.example.com"], "port": 443, "url": "https://a.example.com/", "tls": True}
+                ],
+            }
+        ]
+    )
+    paths = (Path("/l"), Path("/r"))
+    names = [made["name"] for made in listeners([rule], "10.0.0.1", *paths, tls=Tls(pairs, Path("/s")))]
+    assert names == ["http-80", "https-443"]
+    assert [made["name"] for made in listeners([rule], "10.0.0.1", *paths)] == ["http-80"]
