@@ -25,10 +25,11 @@ def make_pair(
     start: datetime | None = None,
     days: float = 90,
     rsa_bits: int = 0,
+    curve: ec.EllipticCurve | None = None,
 ) -> Made:
     """Valid from an hour before `start` (now, if it is not said) for so many days."""
     begin = (start or datetime.now(UTC)) - timedelta(hours=1)
-    key = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(curve or ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     made = (
         x509.CertificateBuilder()

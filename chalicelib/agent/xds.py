@@ -50,33 +50,39 @@ class XdsFiles:
         2,000 rules, so it belongs in a thread; one call at a time.
         """
         settings = self._settings
-        rds = self._xds / "rds" / "rds.json"
-        tls = Tls(tuple(pair for pair in config.certificates if pair.name in loaded), settings.secrets)
         # Envoy never names the version of routes that no listener asks for: they would never count as taken.
-        ports = http_ports(config.rules, tls)
+        tls = Tls(tuple(pair for pair in config.certificates if pair.name in loaded), settings.secrets)
+        made = [route_configuration(port, config.rules, config.refused) for port in http_ports(config.rules, tls)]
+        routes = {f"rds:{routes['name']}": [routes] for routes in made}
         periodic = f"{settings.periodic_seconds:g}s"
+        rds = self._xds / "rds"
         wanted = {
             "cds": clusters(config.rules, drained, absent),
-            "rds": [route_configuration(port, config.rules, config.refused) for port in ports],
+            **routes,
             "lds": listeners(config.rules, settings.bind_address, settings.access_log, rds, periodic, tls),
         }
         removing = len(wanted["lds"]) < len(self._written.get("lds", []))
-        for kind in reversed(KINDS) if removing else KINDS:
-            if again or self._written.get(kind) != wanted[kind]:
-                self._put(kind, wanted[kind])
+        # A listener whose routes have no file is refused, so new ones go first even then.
+        order = [*(name for name in routes if name not in self._written), *reversed(wanted)] if removing else wanted
+        for name in dict.fromkeys(order):
+            if again or self._written.get(name) != wanted[name]:
+                self._put(name, wanted[name])
+        for name in self._written.keys() - wanted.keys():
+            del self._written[name], self.versions[name]
+            self._file(name).unlink(missing_ok=True)
         return dict(self.versions)
 
-    def _put(self, kind: str, resources: list[dict[str, Any]]) -> None:
+    def _put(self, name: str, resources: list[dict[str, Any]]) -> None:
         self._number += 1
         version = f"{self._life}-{self._number}"
-        body = {"version_info": version, "resources": resources}
-        atomic_write(self._xds / kind / f"{kind}.json", json.dumps(body))
-        self._written[kind] = resources
-        if kind != "rds":
-            self.versions[kind] = version
-            return
-        self.versions = {name: known for name, known in self.versions.items() if not name.startswith("rds:")}
-        self.versions |= {f"rds:{resource['name']}": version for resource in resources}
+        atomic_write(self._file(name), json.dumps({"version_info": version, "resources": resources}))
+        self._written[name] = resources
+        self.versions[name] = version
+
+    def _file(self, name: str) -> Path:
+        """Envoy takes all clusters from one file, and all listeners, but refuses one with two route configurations."""
+        kind, _, routes = name.partition(":")
+        return self._xds / kind / f"{routes or kind}.json"
 
 
 def atomic_write(path: Path, text: str) -> None:

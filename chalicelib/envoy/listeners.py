@@ -65,7 +65,10 @@ class Tls:
 def listeners(
     rules: Iterable[CompactRule], address: str, log: Path, rds: Path, periodic: str = "60s", tls: Tls | None = None
 ) -> list[dict[str, Any]]:
-    """One listener for each TCP listen port, one for each HTTP listen port (`http_ports`)."""
+    """One listener for each TCP listen port, one for each HTTP listen port (`http_ports`).
+
+    `rds` is the directory with a file of routes for each HTTP listen port.
+    """
     found, tls = list(rules), tls or Tls()
     tcp = [_tcp(rule.id, t, address, log, periodic) for rule in found for t in rule.tcp]
     secure = {place.port for rule in found for place in rule.places if place.tls}
@@ -166,7 +169,10 @@ def _manager(port: int, log: Path, rds: Path, periodic: str) -> dict[str, Any]:
             "upgrade_configs": [{"upgrade_type": "websocket"}],
             "rds": {
                 "route_config_name": f"http-{port}",
-                "config_source": {"path_config_source": {"path": str(rds)}, "resource_api_version": "V3"},
+                "config_source": {
+                    "path_config_source": {"path": str(rds / f"http-{port}.json")},
+                    "resource_api_version": "V3",
+                },
             },
             "access_log": access_log(log, "%METADATA(ROUTE:autostop:rule)%"),
             "access_log_options": {"flush_access_log_on_new_request": True, "access_log_flush_interval": periodic},

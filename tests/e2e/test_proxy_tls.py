@@ -6,9 +6,9 @@ import json
 import os
 import ssl
 import stat
-import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.certificates import make_pair
@@ -92,6 +92,19 @@ def test_http_2_is_offered_and_old_tls_is_not(world, secure_port, sites):
         old.wrap_socket(raw, server_hostname="one.test")
 
 
+def test_http_2_is_carried_to_a_target_that_speaks_http_1(world, secure_port, sites):
+    context = ssl.create_default_context(cadata=sites["one"].chain)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    with httpx.Client(http2=True, verify=context, timeout=20) as client:
+        answer = client.get(
+            f"https://{world.address}:{secure_port}/over-h2",
+            headers={"Host": "one.test"},
+            extensions={"sni_hostname": "one.test"},
+        )
+    assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+    assert answer.json()["first"] == "GET /over-h2 HTTP/1.1"
+
+
 def test_a_browser_over_tls_gets_the_page_while_its_site_starts(world, secure_port, sites):
     chain = make_pair("page.one.test")
     world.plane.put_secret("page", chain.chain, chain.key)
@@ -110,9 +123,12 @@ def test_a_rotation_is_served_to_who_comes_and_drops_nobody_who_is_there(world, 
     with world.secure(secure_port, "one.test", old.chain) as connection:
         assert get(connection, "one.test", "/before")[0] == 200
         world.plane.put_secret("one", new.chain, new.key)
-        put = time.monotonic()
-        until(lambda: serves(world, secure_port, "one.test", new.chain))
-        print(f"rotated {time.monotonic() - put:.2f} s after the secret")
+        comers = 0
+        while not serves(world, secure_port, "one.test", new.chain):
+            # Whoever comes meanwhile meets the one or the other.
+            assert serves(world, secure_port, "one.test", old.chain + new.chain)
+            comers += 1
+            assert comers < 2000
         assert not serves(world, secure_port, "one.test", old.chain)
         assert get(connection, "one.test", "/after")[0] == 200
     sites["one"] = new
@@ -136,9 +152,7 @@ def test_a_secret_that_is_missing_keeps_no_other_host_from_being_served(world, s
         assert not serves(world, secure_port, "late.test", late.chain)
         assert serves(world, secure_port, "a.two.test", sites["two"].chain)
         world.plane.put_secret("late", late.chain, late.key)
-        put = time.monotonic()
         until(lambda: serves(world, secure_port, "late.test", late.chain))
-        print(f"a new host {time.monotonic() - put:.2f} s after its secret")
         assert get(connection, "one.test")[0] == 200
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib.agent.certificates import KEPT, TELL_AGAIN, Certificates
 from chalicelib.agent.pem import BadPairError, examine
@@ -245,3 +246,11 @@ def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(good):
     ).decode()
     with pytest.raises(BadPairError):
         examine(good.chain, locked)
+
+
+def test_a_curve_that_no_client_speaks_is_refused():
+    odd = make_pair("a.example.com", curve=ec.SECP256K1())
+    with pytest.raises(BadPairError, match="NO_SHARED_CIPHER"):
+        examine(odd.chain, odd.key)
+    large = make_pair("a.example.com", curve=ec.SECP521R1())
+    assert examine(large.chain, large.key).key == large.key

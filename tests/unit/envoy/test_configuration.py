@@ -12,7 +12,7 @@ from chalicelib.agent.beliefs import Beliefs
 from chalicelib.agent.configuration import Configuration
 from chalicelib.agent.verifier import Verifier
 from chalicelib.agent.xds import XdsFiles
-from chalicelib.envoy.compact import parse_certificates
+from chalicelib.envoy.compact import CompactConfig, parse_certificates, parse_rules
 from tests.unit.envoy.fakes import START, FakeEnvoy, FakePlane, HandClock, drain, pair, settings, shell, site
 
 
@@ -84,15 +84,17 @@ def test_nothing_is_rendered_while_nothing_changes(bench):
 
 
 def test_a_drain_switches_only_the_clusters_and_ends_by_itself_with_the_control_plane_away(bench):
-    bench.plane.publish('"r1.s1"', [shell()])
+    bench.plane.publish('"r1.s1"', [shell(), site()])
     bench.turn()
-    before = {kind: bench.file(kind)["version_info"] for kind in ("cds", "rds", "lds")}
-    bench.plane.publish('"r1.s2"', [shell()], [drain("ru_2", bench.clock.now() + timedelta(seconds=5))])
+    before = dict(bench.files.versions)
+    bench.plane.publish('"r1.s2"', [shell(), site()], [drain("ru_2", bench.clock.now() + timedelta(seconds=5))])
     bench.turn()
     address = "load_assignment", "endpoints", 0, "lb_endpoints", 0, "endpoint", "address", "socket_address", "address"
     assert at(bench.file("cds")["resources"][0], *address) == "127.0.0.1"
-    assert bench.file("lds")["version_info"] == before["lds"]
-    assert bench.file("rds")["version_info"] == before["rds"]
+    after = dict(bench.files.versions)
+    assert after.pop("cds") != before.pop("cds")
+    assert after == before
+    assert set(after) == {"lds", "rds:http-80"}
     bench.plane.away = True
     bench.turn(60)
     assert at(bench.file("cds")["resources"][0], *address) == "10.0.0.6"
@@ -224,3 +226,42 @@ def test_a_host_with_two_certificates_is_refused_whole(bench):
     bench.plane.publish('"r1.s1"', [secure("ru_1")], certificates=pairs)
     bench.turn()
     assert [len(outcome.errors) for outcome in bench.outcomes] == [1]
+
+
+def on_port(id_: str, port: int):
+    return site(id_, http=[{"hosts": [f"{id_.replace('_', '-')}.example.com"], "port": port, "target": 8080}])
+
+
+def routes_in(folder) -> dict[str, list[str]]:
+    """Names of the route configurations in each file: Envoy refuses a file with two."""
+    return {
+        file.name: [resource["name"] for resource in json.loads(file.read_text())["resources"]]
+        for file in folder.iterdir()
+    }
+
+
+def test_the_routes_of_each_port_are_in_a_file_of_their_own_which_goes_with_the_port(bench):
+    folder = bench.settings.run_dir / "xds" / "rds"
+    bench.plane.publish('"r1.s1"', [on_port("ru_1", 80), on_port("ru_2", 8080)])
+    bench.turn()
+    assert routes_in(folder) == {"http-80.json": ["http-80"], "http-8080.json": ["http-8080"]}
+    assert set(bench.files.versions) == {"cds", "lds", "rds:http-80", "rds:http-8080"}
+    before = dict(bench.files.versions)
+    bench.plane.publish('"r2.s1"', [on_port("ru_1", 80), on_port("ru_2", 8080), on_port("ru_3", 8080)])
+    bench.turn()
+    assert bench.files.versions["rds:http-80"] == before["rds:http-80"]
+    assert bench.files.versions["rds:http-8080"] != before["rds:http-8080"]
+    bench.plane.publish('"r3.s1"', [on_port("ru_1", 81)])
+    bench.turn()
+    assert routes_in(folder) == {"http-81.json": ["http-81"]}
+    assert set(bench.files.versions) == {"cds", "lds", "rds:http-81"}
+
+
+def test_routes_are_there_before_a_listener_names_them_even_where_others_go(bench, monkeypatch):
+    written = []
+    monkeypatch.setattr("chalicelib.agent.xds.atomic_write", lambda path, _: written.append(path.stem))
+    bench.files.write(CompactConfig(parse_rules([on_port("ru_1", 80), shell()])), (), ())
+    assert written == ["cds", "http-80", "lds"]
+    written.clear()
+    bench.files.write(CompactConfig(parse_rules([on_port("ru_1", 81)])), (), ())
+    assert written.index("http-81") < written.index("lds") < written.index("cds")

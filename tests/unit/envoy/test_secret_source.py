@@ -1,4 +1,4 @@
-"""Secrets Manager as the agent asks it."""
+"""Secrets Manager as the agent asks it, with moto in its place."""
 
 from __future__ import annotations
 
@@ -11,33 +11,40 @@ from tests.unit.envoy.fakes import arn, settings
 
 
 @pytest.fixture
-def vault(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+def secrets(monkeypatch: pytest.MonkeyPatch):
+    """A client where the secrets lie: in another region than the proxy."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        yield boto3.client("secretsmanager", region_name="us-east-1")
+        yield boto3.client("secretsmanager", region_name="eu-west-1")
 
 
-def test_the_current_version_and_its_text_are_read(vault, tmp_path):
-    made = vault.create_secret(Name="autostop/lb_1", SecretString="first")["ARN"]
+def test_the_version_moves_with_what_is_in_the_secret_and_its_arn_says_in_which_region(secrets, tmp_path):
+    made = secrets.create_secret(Name="tls/app", SecretString="one")["ARN"]
     source = SecretsManager(settings(tmp_path))
     first = source.version(made)
-    assert source.read(made) == "first"
-    vault.put_secret_value(SecretId=made, SecretString="second")
-    assert source.read(made) == "second"
+    assert source.read(made) == "one"
+    assert source.version(made) == first
+    secrets.put_secret_value(SecretId=made, SecretString="two")
     assert source.version(made) != first
+    assert source.read(made) == "two"
 
 
-def test_a_secret_of_another_region_is_asked_for_there(vault, tmp_path):
-    other = boto3.client("secretsmanager", region_name="eu-central-1")
-    made = other.create_secret(Name="autostop/lb_1", SecretString="there")["ARN"]
-    assert SecretsManager(settings(tmp_path)).read(made) == "there"
-
-
-def test_what_is_not_there_or_no_text_is_unavailable_in_awss_words(vault, tmp_path):
+def test_what_is_not_there_and_what_is_no_text_is_said_in_words(secrets, tmp_path):
     source = SecretsManager(settings(tmp_path))
-    with pytest.raises(SecretUnavailableError, match="ResourceNotFoundException"):
-        source.read(arn("none"))
-    binary = vault.create_secret(Name="binary", SecretBinary=b"\x00")["ARN"]
-    with pytest.raises(SecretUnavailableError, match="is no text"):
+    for ask in (source.version, source.read):
+        with pytest.raises(SecretUnavailableError, match="ResourceNotFound"):
+            ask(arn("nobody"))
+    binary = secrets.create_secret(Name="binary", SecretBinary=b"\x00")["ARN"]
+    with pytest.raises(SecretUnavailableError, match="no text"):
         source.read(binary)
+
+
+def test_a_network_that_is_away_is_said_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with pytest.raises(SecretUnavailableError, match="EndpointConnectionError"):
+        SecretsManager(settings(tmp_path)).version(arn("app"))
