@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 from scripts.benches import config, decide, imports, ingest, reconcile
@@ -34,6 +36,8 @@ def main() -> None:
     names = options.names or list(benches)
     if unknown := [name for name in names if name not in benches]:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(benches)}")
+    # Ended as by Ctrl-C: what was started and written is cleaned up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     for name in names:
         benches[name]()
 
