@@ -57,9 +57,18 @@ agent_json() {
 AGENT_JSON
 }
 
+# Looked at in each run: a VM made from the image of another is another member.
+settings() {
+  local file=$1/etc/agent.json text
+  text=$(agent_json)
+  text=${text//@MEMBER@/$member}
+  text=${text//@ROOT@/$root}
+  [[ -e $file && $(<"$file") == "$text" ]] || printf '%s\n' "$text" >"$file"
+}
+
 # Everything of one release lies in one directory; `complete` is made last, so what was broken off is made anew.
 unpack() {
-  local release=$1 settings
+  local release=$1
   mkdir -p "$release"/{bin,etc,lib,systemd}
   base64 --decode >"$release/bundle.zip" <<'BUNDLE'
 @BUNDLE@
@@ -67,10 +76,7 @@ BUNDLE
   printf '%s  %s\n' "$BUNDLE_SHA256" "$release/bundle.zip" | sha256sum --check --status ||
     die 'the agent in this script is damaged: its SHA-256 is not what it should be. Nothing is installed'
   "$python" -m zipfile -e "$release/bundle.zip" "$release/lib"
-  settings=$(agent_json)
-  settings=${settings//@MEMBER@/$member}
-  settings=${settings//@ROOT@/$root}
-  printf '%s\n' "$settings" >"$release/etc/agent.json"
+  settings "$release"
   cat >"$release/etc/requirements.txt" <<'REQUIREMENTS'
 @REQUIREMENTS@
 REQUIREMENTS
@@ -128,13 +134,12 @@ activate() {
   systemctl daemon-reload
   systemctl enable --quiet autostop-agent autostop-envoy
   systemctl stop autostop-agent
-  rm -f /run/autostop/status.json # what the agent before it wrote says nothing of this one
-  systemctl start autostop-agent
+  # Stopped before the agent starts: it must not take a configuration for applied because the Envoy before had it.
   if [[ -z $before ]] || ! cmp -s "$home/$before/plan.sha256" "$release/plan.sha256"; then
-    systemctl restart autostop-envoy
-  else
-    systemctl start autostop-envoy
+    systemctl stop autostop-envoy
   fi
+  rm -f /run/autostop/status.json # what the agent before wrote says nothing of this one
+  systemctl start autostop-agent autostop-envoy || say 'a service did not start'
 }
 
 status() {
@@ -205,6 +210,7 @@ main() {
     fi
     touch "$release/complete"
   fi
+  settings "$release"
   if [[ $system == yes ]]; then
     run
   else

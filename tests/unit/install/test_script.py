@@ -176,6 +176,12 @@ def test_running_it_again_changes_nothing_and_what_was_broken_off_is_made_anew(t
     assert (release / "lib/chalicelib/agent/agent.py").read_bytes() == parts().agent["chalicelib/agent/agent.py"]
 
 
+def test_a_vm_made_from_the_image_of_another_is_another_member(tmp_path):
+    assert unpack(TEXT, tmp_path).returncode == 0
+    assert run(TEXT, "--root", str(tmp_path), "--no-system", "--member", "i-0fedcba9876543210").returncode == 0
+    assert load(tmp_path / "opt/autostop/current/etc/agent.json").member == "i-0fedcba9876543210"
+
+
 def test_a_bundle_that_was_tampered_with_is_refused_and_the_release_before_stays(tmp_path):
     assert unpack(TEXT, tmp_path).returncode == 0
     evil = base64.encodebytes(bundle({**parts().agent, "chalicelib/agent/agent.py": b"evil"})).decode()
