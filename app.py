@@ -13,7 +13,7 @@ from chalicelib.entrypoints import (
     tick,
     tracing,
 )
-from chalicelib.entrypoints.api import account, account_settings, balancers, rules, savings, schedules
+from chalicelib.entrypoints.api import account, account_settings, balancers, install, rules, savings, schedules
 from chalicelib.entrypoints.api.routing import as_problem
 
 logging_setup.set_up()
@@ -21,7 +21,7 @@ logging_setup.set_up()
 app = Chalice(app_name="autostop")
 app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
-for part in (account, account_settings, rules, schedules, balancers, savings):
+for part in (account, account_settings, rules, schedules, balancers, install, savings):
     app.register_blueprint(part.routes.blueprint)
 for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, savings_rollup):
     app.register_blueprint(module.bp)

@@ -63,12 +63,13 @@ def verify(key: ApiKey, secret: str, now: datetime) -> None:
         raise UnauthorizedError("This API key is not known or has expired.")
 
 
-def authorize(key: ApiKey, needed: Role, load_balancer_id: str | None = None) -> None:
+def authorize(key: ApiKey, needed: Role, load_balancer_id: str | None = None, *, or_its_proxy: bool = False) -> None:
     """Raises ForbiddenError unless the key's role allows what needs `needed`.
 
-    What needs `proxy` takes only a proxy key, and only for its own load balancer.
+    What needs `proxy` takes only a proxy key, and only for its own load balancer. With `or_its_proxy` such a key will
+    do beside `needed`.
     """
-    if needed is Role.PROXY:
+    if needed is Role.PROXY or (or_its_proxy and key.role is Role.PROXY):
         if key.role is not Role.PROXY or key.load_balancer_id != load_balancer_id:
             raise ForbiddenError("Only a proxy key of this load balancer may do this.")
         return

@@ -34,7 +34,7 @@ class Deployed:
 def package() -> Path:
     """`chalice package`, unless nothing changed since the last; answers the folder with sam.json and the zip."""
     digest = hashlib.sha256()
-    sources = [ROOT / "app.py", ROOT / "requirements.txt", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+    sources = [ROOT / "app.py", ROOT / "requirements.txt", *_of_the_package()]
     sources += sorted((ROOT / ".chalice").glob("*.json"))
     for source in sources:
         digest.update(str(source.relative_to(ROOT)).encode() + b"\0" + source.read_bytes())
@@ -56,6 +56,11 @@ def package() -> Path:
     if done.returncode != 0:
         raise RuntimeError(f"chalice package failed (is PyPI reachable?):\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
     return target
+
+
+def _of_the_package() -> list[Path]:
+    """All of chalicelib: Chalice packs the templates, too."""
+    return sorted(p for p in (ROOT / "chalicelib").rglob("*") if p.is_file() and p.suffix != ".pyc")
 
 
 def deploy(cloud: Cloud) -> Deployed:

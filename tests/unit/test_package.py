@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from chalicelib.adapters.dynamodb.models import ALL_MODELS, SHORT_NAMES
+from chalicelib.web.install.parts import parts
 from scripts import base_stack, policies
 from scripts.local import stack
 
@@ -83,6 +85,13 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         variables = properties["Environment"]["Variables"]
         assert variables["AUTOSTOP_STAGE"] == "local"
         assert {variable for variable in only if variable in variables} == {v for v, f in only.items() if f == name}
+
+
+def test_the_api_function_carries_every_part_of_the_install_script():
+    carried = set(zipfile.ZipFile(stack.package() / "deployment.zip").namelist())
+    files = {file for file in (ROOT / "chalicelib" / "web" / "install").iterdir() if file.is_file()}
+    agent = {ROOT / name for name in parts().agent}
+    assert {file.relative_to(ROOT).as_posix() for file in files | agent} <= carried
 
 
 def test_the_proxies_log_group_is_subscribed(template):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib import __version__
 from chalicelib.domain.access import Role
-from chalicelib.entrypoints.api import account_settings, balancers, rules, savings, schedules
+from chalicelib.entrypoints.api import account_settings, balancers, install, rules, savings, schedules
 from chalicelib.entrypoints.api.models import ApiKeyBody
 from chalicelib.entrypoints.api.openapi import document
 from chalicelib.entrypoints.api.routing import Call, Routes
@@ -49,5 +49,5 @@ def all_events(call: Call[None]) -> Json:
 @routes.add("GET", "/openapi.json", None, "This contract, as OpenAPI 3.1")
 def openapi(call: Call[None]) -> Json:
     del call
-    tables = (part.routes.table for part in (account_settings, rules, schedules, balancers, savings))
+    tables = (part.routes.table for part in (account_settings, rules, schedules, balancers, install, savings))
     return document([*routes.table, *(route for table in tables for route in table)])

@@ -77,6 +77,10 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.role is not None:
         operation["security"] = [{"key": []}]
         operation["x-role"] = route.role.value
+    if route.or_its_proxy:
+        operation["x-or-its-proxy"] = True
+    if route.media is not None:
+        operation["responses"][str(route.status)]["content"] = {route.media: {"schema": {"type": "string"}}}
     if route.body is not None:
         schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
         operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}

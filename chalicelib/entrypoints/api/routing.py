@@ -43,6 +43,8 @@ class Route:
     body: type[BaseModel] | None
     status: int
     query: tuple[str, ...] = ()
+    or_its_proxy: bool = False
+    media: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,20 @@ class Routes:
         body: type[BaseModel] | None = None,
         status: int = 200,
         query: tuple[str, ...] = (),
+        or_its_proxy: bool = False,
+        media: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a route; the view gets a Call and the path's parameters, and answers a Response or what is JSON."""
+        """Declare a route; the view gets a Call and the path's parameters, and answers a Response or what is JSON.
+
+        `or_its_proxy`: the key of the load balancer's own proxy will do, too. `media`: what is answered, if not JSON.
+        """
+        route = Route(path, method, role, summary, body, status, query, or_its_proxy, media)
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:
-            self.table.append(Route(path, method, role, summary, body, status, query))
+            self.table.append(route)
 
             def guarded(**parameters: str) -> Response:
-                return _guard(self.blueprint.current_request, view, role, body, status, parameters)
+                return _guard(self.blueprint.current_request, view, route, parameters)
 
             guarded.__name__ = view.__name__
             self.blueprint.route(path, methods=[method], content_types=JSON_TYPES)(guarded)
@@ -138,22 +146,15 @@ class Routes:
         return declare
 
 
-def _guard(
-    request: Request,
-    view: Callable[..., Any],
-    role: Role | None,
-    model: type[BaseModel] | None,
-    status: int,
-    parameters: Mapping[str, str],
-) -> Response:
+def _guard(request: Request, view: Callable[..., Any], route: Route, parameters: Mapping[str, str]) -> Response:
     """Check key and role, parse the body, call the view, and turn every error into a problem."""
     try:
         services = bootstrap.services()
         key = None
-        if role is not None:
+        if route.role is not None:
             key = _authenticate(services, request)
-            authorize(key, role, parameters.get("load_balancer_id"))
-        body = _parse(request, model) if model else None
+            authorize(key, route.role, parameters.get("load_balancer_id"), or_its_proxy=route.or_its_proxy)
+        body = _parse(request, route.body) if route.body else None
         answer = view(Call(services, request, body, key), **parameters)
     except AutoStopError as error:
         if not isinstance(error, InvalidInputError):
@@ -162,7 +163,7 @@ def _guard(
     if isinstance(answer, Response):
         return answer
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return Response(None if answer is None else json.dumps(answer), headers, status)
+    return Response(None if answer is None else json.dumps(answer), headers, route.status)
 
 
 def _authenticate(services: Services, request: Request) -> ApiKey:
