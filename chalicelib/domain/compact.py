@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.rules import WhileStarting
+from chalicelib.domain.waits import start_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.routes import HttpRoute, TcpRoute
     from chalicelib.domain.rules import Rule, RuleSpec
+
+
+USUAL_START = 10.0
+"""Minutes for which a proxy holds clients that it was told nothing else about."""
 
 
 def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
@@ -54,6 +60,9 @@ def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
         data["tcp"] = [_tcp(t) for t in spec.tcp]
         if spec.tcp_idle_bytes != 1:
             data["idle_bytes"] = spec.tcp_idle_bytes
+    start = start_timeout(spec) / timedelta(minutes=1)
+    if start != USUAL_START:
+        data["start"] = int(start) if start.is_integer() else start
     if spec.while_starting is not WhileStarting.AUTO:
         data["starting"] = spec.while_starting.value
     if spec.health_check is not None:

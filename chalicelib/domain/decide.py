@@ -25,7 +25,7 @@ from chalicelib.domain.waits import (
     LOOK_STARTING,
     LOOK_STOPPING,
     LOOK_UNHEALTHY,
-    START_TIMEOUTS,
+    start_timeout,
 )
 from chalicelib.domain.wish import wish
 
@@ -164,10 +164,10 @@ class _Case:
             return self._say(
                 Action.WAIT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.HEALTH_FAILED, detail=self.status.detail
             )
-        timeout = START_TIMEOUTS[self.rule.spec.kind]
+        timeout = start_timeout(self.rule.spec)
         if began is not None and self.now - began > timeout and self.status.state is RuleState.STARTING:
             failed = Reason.HEALTH_FAILED if reason is Reason.AWAITING_HEALTH else Reason.START_FAILED
-            waited = f"Not up {timeout // timedelta(minutes=1)} minutes after the start was asked for."
+            waited = f"Not up {timeout / timedelta(minutes=1):g} minutes after the start was asked for."
             return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, failed, detail=waited)
         return self._say(Action.WAIT, RuleState.STARTING, look, reason)
 

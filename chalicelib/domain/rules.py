@@ -72,7 +72,7 @@ class RuleSpec:
     """What people asked for. `idle` is a timedelta: the API speaks minutes, the demo needs fractions of them.
 
     `tcp_idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; 1: any byte does;
-    0: that it is open does.
+    0: that it is open does. `start_timeout` None: as is usual for its kind (waits.start_timeout).
     """
 
     name: str
@@ -98,6 +98,7 @@ class RuleSpec:
     connector: Connector = OWN_ACCOUNT
     tags: tuple[tuple[str, str], ...] = ()
     tcp_idle_bytes: int = 1
+    start_timeout: timedelta | None = None
 
     @property
     def place(self) -> Place:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.resources import ResourceKind
+
+if TYPE_CHECKING:
+    from chalicelib.domain.rules import RuleSpec
 
 DESCRIBE_LAG = timedelta(seconds=20)
 """For so long after an accepted request a describe may show the state before it: EC2 is eventually consistent."""
@@ -14,6 +18,12 @@ START_TIMEOUTS = {ResourceKind.EC2: timedelta(minutes=10), ResourceKind.RDS: tim
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StartInstance.html
 """
+
+
+def start_timeout(spec: RuleSpec) -> timedelta:
+    """How long a start of this rule may take, and its clients are held meanwhile."""
+    return spec.start_timeout or START_TIMEOUTS[spec.kind]
+
 
 DRAIN = timedelta(seconds=60)
 """How far ahead a drain reaches: the agent undoes it alone after that (design, section 2.6)."""

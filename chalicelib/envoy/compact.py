@@ -26,8 +26,7 @@ PROTOCOLS = frozenset({"http", "https", "h2c", "grpc"})
 class Http:
     """Hosts and paths on one listen port, and what their target speaks, one of PROTOCOLS. `tls`: that port speaks TLS.
 
-    https is HTTP/1.1 in TLS, h2c is HTTP/2 without TLS, and grpc is h2c whose clients are held whatever happens: none
-    of them could read a page.
+    https is HTTP/1.1 in TLS, h2c HTTP/2 without it, grpc the same for clients that are held: none could read a page.
     """
 
     hosts: tuple[str, ...]
@@ -52,6 +51,7 @@ class Redirect:
     tls: bool = False
 
 
+LONGEST_START = 60
 Network = IPv4Network | IPv6Network
 ANY_BYTES = 1
 OPEN = 0
@@ -113,6 +113,7 @@ class CompactRule:
     """A rule as the proxy knows it. `starting`: auto, page or hold.
 
     `idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; see ANY_BYTES and OPEN.
+    `start_minutes`: for how long clients are held.
     """
 
     id: str
@@ -124,6 +125,7 @@ class CompactRule:
     ignore: Ignore = field(default_factory=Ignore)
     redirects: tuple[Redirect, ...] = ()
     idle_bytes: int = ANY_BYTES
+    start_minutes: float = 10
 
     @property
     def places(self) -> tuple[Http | Redirect, ...]:
@@ -214,6 +216,7 @@ def _rule(data: dict[str, Any]) -> CompactRule:
         _ignore(data.get("ignore") or {}),
         tuple(_redirect(route) for route in data.get("redirects", [])),
         _count(data.get("idle_bytes", ANY_BYTES)),
+        _minutes(data.get("start", 10)),
     )
     if not rule.http and not rule.tcp:
         raise CompactError(f"{rule.id} has neither http nor tcp")
@@ -289,6 +292,12 @@ def _time(text: str | None) -> datetime | None:
 def _count(value: object) -> int:
     if not isinstance(value, int) or value < 0:
         raise CompactError(f"{value!r} is not a number of bytes")
+    return value
+
+
+def _minutes(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 < value <= LONGEST_START:
+        raise CompactError(f"{value!r} minutes are no time to hold clients for")
     return value
 
 

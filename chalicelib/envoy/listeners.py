@@ -10,7 +10,7 @@ from chalicelib.envoy.certificates import downstream_tls
 from chalicelib.envoy.clusters import cluster_name
 from chalicelib.envoy.doors import first_bytes, only_from
 from chalicelib.envoy.last_resort import local_replies
-from chalicelib.envoy.routes import HOLD_ATTEMPTS
+from chalicelib.envoy.routes import hold_attempts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +70,7 @@ def listeners(
     `rds` is the directory with a file of routes for each HTTP listen port.
     """
     found, tls = list(rules), tls or Tls()
-    tcp = [_tcp(rule.id, t, address, log, periodic) for rule in found for t in rule.tcp]
+    tcp = [_tcp(rule, t, address, log, periodic) for rule in found for t in rule.tcp]
     secure = {place.port for rule in found for place in rule.places if place.tls}
     return tcp + [
         _listener(port, address, _manager(port, log, rds, periodic), tls if port in secure else None)
@@ -87,19 +87,19 @@ def _socket(address: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _tcp(rule_id: str, tcp: Tcp, address: str, log: Path, periodic: str) -> dict[str, Any]:
-    listen, cluster = tcp.listen, cluster_name(rule_id, tcp.target)
+def _tcp(rule: CompactRule, tcp: Tcp, address: str, log: Path, periodic: str) -> dict[str, Any]:
+    listen, cluster = tcp.listen, cluster_name(rule.id, tcp.target)
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
         "name": f"tcp-{listen}",
         "address": _socket(address, listen),
-        "metadata": {"filter_metadata": {"autostop": {"rule": rule_id}}},
+        "metadata": {"filter_metadata": {"autostop": {"rule": rule.id}}},
         "tcp_keepalive": _KEEPALIVE,
         "per_connection_buffer_limit_bytes": 65536,
         **(first_bytes() if tcp.wake_on == "bytes" else {}),
         "filter_chains": [
             {
-                "name": rule_id,
+                "name": rule.id,
                 **(only_from(tcp.allow) if tcp.allow else {}),
                 "filters": [
                     {
@@ -108,7 +108,7 @@ def _tcp(rule_id: str, tcp: Tcp, address: str, log: Path, periodic: str) -> dict
                             "@type": f"{_TYPES}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
                             "stat_prefix": f"tcp-{listen}",
                             "cluster": cluster,
-                            "max_connect_attempts": HOLD_ATTEMPTS,
+                            "max_connect_attempts": hold_attempts(rule),
                             "backoff_options": {"base_interval": "0.5s", "max_interval": "1s"},
                             "max_early_data_bytes": 65536,
                             "idle_timeout": "86400s",

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from chalicelib.envoy.compact import CompactRule, Http
 
 _TYPES = "type.googleapis.com/envoy"
-HOLD_ATTEMPTS = 1200
-"""Ten minutes of refused attempts at the back-off below."""
+ATTEMPTS_A_MINUTE = 120
+"""Refused ones, at the back-off below: it is half a second on average. In a black hole each takes the cluster's
+connect_timeout as well, so a hold lasts up to three times as long there; Envoy has no other bound that would not also
+cut what has been spliced (research/envoy.md, section 1)."""
 HELD_BODY = 16 * 1024 * 1024
 _SAFE = "connect-failure,refused-stream,reset-before-request"
 _READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
@@ -51,18 +53,18 @@ def route_configuration(port: int, rules: Iterable[CompactRule], refused: Collec
 def _routes(rule: CompactRule, http: Http, path: str, *, may_start: bool) -> list[dict[str, Any]]:
     match = _match(path)
     metadata = {"filter_metadata": {"autostop": {"rule": rule.id}}}
-    target = cluster_name(rule.id, http.target, http.protocol)
+    target, attempts = cluster_name(rule.id, http.target, http.protocol), hold_attempts(rule)
     # Only what is safe to repeat is repeated after a reset: a POST may have been acted upon.
     page_reads = {"metadata": metadata, "route": _page(target, f"{_SAFE},reset")}
     hold_reads = {
         "match": {**match, "headers": [_READS]},
         "metadata": metadata,
-        "route": _hold(target, f"{_SAFE},reset"),
+        "route": _hold(target, f"{_SAFE},reset", attempts),
     }
     hold = {
         "match": match,
         "metadata": metadata,
-        "route": _hold(target, _SAFE),
+        "route": _hold(target, _SAFE, attempts),
         "request_body_buffer_limit": str(HELD_BODY),
     }
     ignored = _ignored(rule, path, target)
@@ -134,13 +136,18 @@ def _page(target: str, retry_on: str) -> dict[str, Any]:
     }
 
 
-def _hold(target: str, retry_on: str) -> dict[str, Any]:
+def hold_attempts(rule: CompactRule) -> int:
+    """After how many failed attempts whoever waits for a start is let go."""
+    return max(1, round(rule.start_minutes * ATTEMPTS_A_MINUTE))
+
+
+def _hold(target: str, retry_on: str, attempts: int) -> dict[str, Any]:
     return {
         "cluster": target,
         "timeout": "0s",
         "retry_policy": {
             "retry_on": retry_on,
-            "num_retries": HOLD_ATTEMPTS,
+            "num_retries": attempts,
             "retry_back_off": {"base_interval": "0.5s", "max_interval": "1s"},
         },
     }

@@ -78,3 +78,11 @@ def test_an_open_connection_is_use_only_where_the_rule_says_so_and_a_keep_alive_
         until(lambda: last("ru_open") > was[0])
         assert last("ru_rare") == was[1]
         assert sum(line["bytes_in"] for line in world.plane.summaries("ru_rare")) >= 610
+
+
+def test_who_waits_is_let_go_when_the_time_for_a_start_is_over(world):
+    _, listen = world.shell("ru_short", start=0.05)
+    with world.connect(listen) as client:
+        began = time.monotonic()
+        assert closed(client)
+        assert 0.2 < time.monotonic() - began < 8  # six attempts, half a second each on average

@@ -49,6 +49,18 @@ def test_a_rule_that_runs_and_never_accepts_is_failed_and_looked_at_once_a_minut
     assert world.state is RuleState.UP
 
 
+@pytest.mark.parametrize(("timeout", "state"), [(3, RuleState.FAILED), (None, RuleState.STARTING)])
+def test_a_start_is_failed_when_the_time_is_over_that_the_rule_gives_it(timeout, state):
+    world = World(start_timeout=timeout and timeout * MINUTES)
+    world.agent.accepts = False
+    world.pass_time(10 * SECONDS)
+    for _ in range(5):
+        world.wake()
+        world.pass_time(MINUTES)
+    assert world.state is state
+    assert ("3 minutes" in (world.rule.status.detail or "")) is (timeout == 3)
+
+
 def test_a_start_that_aws_accepts_and_that_falls_back_is_failed_with_awss_own_reason_and_retried():
     world = World()
     world.instance.falls_back = "Client.InternalError: Client error on launch"

@@ -113,6 +113,7 @@ class RuleBody(Strict):
     tcp_idle: TcpIdle = "any_bytes"
     load_balancer_id: LoadBalancerId | None = Field(default=None, validate_default=True)
     health_check: HealthBody | None = None
+    start_timeout_minutes: int | None = Field(default=None, ge=1, le=60)
     while_starting: Literal["page", "hold", "auto"] = "auto"
     ignore: IgnoreBody = IgnoreBody()
     guards: list[GuardBody] = Field(default=[], max_length=10)
@@ -207,6 +208,7 @@ class RuleBody(Strict):
                 check.timeout_seconds,
                 check.interval_seconds,
             ),
+            start_timeout=None if self.start_timeout_minutes is None else timedelta(minutes=self.start_timeout_minutes),
             while_starting=WhileStarting(self.while_starting),
             ignore=Ignore(tuple(self.ignore.paths), tuple(self.ignore.user_agents), tuple(self.ignore.cidrs)),
             on_manual_change=self.on_manual_change,

@@ -9,6 +9,7 @@ from chalicelib.domain.decisions import Reason
 from chalicelib.domain.guards import GuardMetric
 from chalicelib.domain.membership import MAX_LEFT_OUT
 from chalicelib.domain.resources import OWN_ACCOUNT
+from chalicelib.domain.waits import start_timeout
 from chalicelib.usecases.observe import last_use
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def settings_of(spec: RuleSpec) -> Json:
             "timeout_seconds": check.timeout_seconds,
             "interval_seconds": check.interval_seconds,
         },
+        "start_timeout_minutes": minutes(start_timeout(spec)),
         "while_starting": spec.while_starting.value,
         "ignore": {
             "paths": list(spec.ignore.paths),

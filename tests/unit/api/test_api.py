@@ -68,6 +68,7 @@ WRONG = [
     ("tcp[0].wake_on", "moon"),
     ("tcp[0].allow_cidrs", ["10.0.0.1/8"]),
     ("tcp_idle", {"bytes_per_minute": 1}),
+    ("start_timeout_minutes", 61),
     ("health_check.protocol", "udp"),
     ("health_check.port", -1),
     ("health_check.timeout_seconds", 0),
@@ -193,11 +194,13 @@ def test_tcp_wakes_and_counts_as_the_rule_says_and_says_so(api):
     ordinary = api("POST", "/rules", RULE).json_body
     assert ordinary["tcp"][0] == RULE["tcp"][0] | {"listen_port": 20000, "wake_on": "connect", "allow_cidrs": []}
     assert ordinary["tcp_idle"] == "any_bytes"
+    assert ordinary["start_timeout_minutes"] == 10
     path = f"/rules/{ordinary['id']}"
     changed = api("PATCH", path, {"tcp": [tcp], "tcp_idle": {"bytes_per_minute": 500}}).json_body
     assert changed["tcp"] == [tcp | {"listen_port": changed["listen"]["5432"]}]
     assert changed["tcp_idle"] == {"bytes_per_minute": 500}
-    again = api("PATCH", path, {"tcp_idle": "connection"}).json_body
+    again = api("PATCH", path, {"tcp_idle": "connection", "start_timeout_minutes": 20}).json_body
+    assert again["start_timeout_minutes"] == 20
     assert (again["tcp"], again["tcp_idle"]) == (changed["tcp"], "connection")
 
 

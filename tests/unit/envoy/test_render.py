@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -238,6 +239,29 @@ def test_what_the_control_plane_says_of_tcp_the_proxy_understands():
 def test_an_ordinary_rule_says_nothing_of_what_is_as_always():
     data = json.loads(compact_rule("ru_2", ssh_rule().spec, ["10.0.0.6"]))
     assert data == {"id": "ru_2", "targets": ["10.0.0.6"], "tcp": [{"listen": 20001, "target": 22}]}
+
+
+@pytest.mark.parametrize(("minutes", "attempts"), [(None, 1200), (1, 120), (60, 7200), (0.001, 1)])
+def test_clients_are_held_for_as_long_as_a_start_may_take(minutes, attempts):
+    http = {"hosts": ["a.example.com"], "port": 80, "target": 8080}
+    start = {} if minutes is None else {"start": minutes}
+    rules = parse_rules([{"id": "ru_1", "targets": [], "http": [http], "tcp": TCP} | start])
+    tcp = listeners(rules, "127.0.0.1", Path("/x"), Path("/y"))[0]["filter_chains"][0]["filters"][0]["typed_config"]
+    assert tcp["max_connect_attempts"] == attempts
+    _, *holds = route_configuration(80, rules)["virtual_hosts"][0]["routes"]
+    assert {route["route"]["retry_policy"]["num_retries"] for route in holds} == {attempts}
+
+
+@pytest.mark.parametrize("minutes", [0, -1, 61, "10", None])
+def test_no_time_to_hold_clients_for_is_refused(minutes):
+    with pytest.raises(CompactError):
+        parse_rules([{"id": "ru_1", "targets": [], "tcp": TCP, "start": minutes}])
+
+
+def test_the_proxy_is_told_of_a_start_only_where_it_is_not_the_usual_one():
+    longer = json.loads(compact_rule("ru_1", make_spec(start_timeout=timedelta(minutes=20)), []))
+    assert longer["start"] == 20
+    assert "start" not in json.loads(compact_rule("ru_1", make_spec(), []))
 
 
 MOVED = {"hosts": ["a.example.com"], "paths": ["/old"], "port": 80}
