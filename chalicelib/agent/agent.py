@@ -11,7 +11,7 @@ from chalicelib.agent.beliefs import Beliefs
 from chalicelib.agent.certificates import Certificates
 from chalicelib.agent.configuration import Configuration
 from chalicelib.agent.follower import Follower
-from chalicelib.agent.heartbeats import Heartbeats
+from chalicelib.agent.heartbeats import Heartbeats, until_beat
 from chalicelib.agent.loops import forever
 from chalicelib.agent.prober import ProbeSchedule
 from chalicelib.agent.reporter import Reporter
@@ -174,4 +174,5 @@ class Agent:
         return self._settings.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311  (jitter, not a secret)
 
     def _beat_pause(self) -> float:
-        return DRAIN_BEAT if self._beliefs.config.drained(self._clock.now()) else self._settings.heartbeat_seconds
+        now = self._clock.now()
+        return DRAIN_BEAT if self._beliefs.config.drained(now) else until_beat(now, self._settings.heartbeat_seconds)

@@ -24,6 +24,17 @@ MARGIN = timedelta(milliseconds=50)
 """Envoy's record of a moment is in the file 0.8 ms later (measured, research/envoy.md): this is sixty times that."""
 
 
+def until_beat(now: datetime, every: float) -> float:
+    """Seconds until the next heartbeat, so that what it proves ends on a whole `every`.
+
+    With heartbeats of a minute each has one summary for each rule, where one in the middle of a minute has two: half
+    of what CloudWatch Logs is paid for. One that is nearly there is left out, or a timer that is early beats twice.
+    """
+    into = (now - MARGIN).timestamp() % every
+    left = every - into
+    return left if left > every / 10 else left + every
+
+
 class Heartbeats:
     """`beat` proves and spools, `ship` sends: a sink that hangs keeps nothing from being proved.
 

@@ -73,7 +73,7 @@ def _read(lines: int, rules: int) -> float:
 def _shipped(rules: int, minutes: int) -> int:
     """Bytes to CloudWatch Logs while every rule is in use all the time, with the default heartbeat.
 
-    Heartbeats are not on the minute: this one is in its middle, so that each has summaries of two minutes.
+    Heartbeats end on the minute, as the agent's do, but for the first, which begins in the middle of one.
     """
     ids = RandomIds()
     names = [ids.new("ru") for _ in range(rules)]
@@ -86,10 +86,8 @@ def _shipped(rules: int, minutes: int) -> int:
         spool = Spool(settings)
         start = time.time() // 60 * 60
         for beat in range(minutes + 1):
-            through = start + beat * settings.heartbeat_seconds + settings.heartbeat_seconds / 2
-            for second in _seconds(
-                max(start, through - settings.heartbeat_seconds), min(through, start + 60 * minutes)
-            ):
+            through = start + beat * settings.heartbeat_seconds
+            for second in _seconds(max(start, through - settings.heartbeat_seconds), through):
                 for name in names:
                     for line in _request(name, f"{name}{second}", second):
                         activity.feed(line)

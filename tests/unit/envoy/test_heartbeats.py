@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.agent.follower import Follower
-from chalicelib.agent.heartbeats import Heartbeats
+from chalicelib.agent.heartbeats import MARGIN, Heartbeats, until_beat
 from chalicelib.agent.spool import Spool
 from chalicelib.agent.tailer import Tailer
 from chalicelib.envoy.activity import Activity
@@ -94,3 +97,12 @@ def test_what_is_missed_and_no_longer_here_is_a_hole(bench):
 def test_what_is_no_time_is_not_sent_from(bench, start):
     bench.heartbeats.send_again(start)
     assert "hole" not in bench.beat()
+
+
+@given(st.floats(0, 1e6), st.sampled_from([1, 5, 60]))
+def test_a_heartbeat_ends_on_a_whole_interval_and_none_comes_twice_because_a_timer_was_early(seconds, every):
+    now = datetime(2026, 1, 5, tzinfo=UTC) + timedelta(seconds=seconds)
+    left = until_beat(now, every)
+    assert every / 10 < left <= every * 1.1
+    proven = (now + timedelta(seconds=left) - MARGIN).timestamp()
+    assert min(proven % every, every - proven % every) < 1e-3
