@@ -62,3 +62,11 @@ def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
     if ignore:
         data["ignore"] = ignore
     return json.dumps(data, separators=(",", ":"))
+
+
+def listen_ports(texts: Iterable[str]) -> frozenset[int]:
+    """The ports that a proxy listens on for these compact rules."""
+    rules = [json.loads(text) for text in texts]
+    http = {route["port"] for rule in rules for route in rule.get("http", ())}
+    tcp = {route["listen"] for rule in rules for route in rule.get("tcp", ())}
+    return frozenset(http | tcp) - {None}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.schedules import Schedule
     from chalicelib.ports import Page, Total
+    from chalicelib.usecases.manage_load_balancers import CheckedBalancer
     from chalicelib.usecases.warm_up import WakeProgress
 
 Json = dict[str, Any]
@@ -79,8 +80,14 @@ def event_view(event: Event) -> Json:
     }
 
 
+def checked_balancer_view(checked: CheckedBalancer) -> Json:
+    """A load balancer with its warnings, in the words of a rule's: the field, and what is the matter with it."""
+    warnings = [f"{warning.field}: {warning.message}" for warning in checked.warnings]
+    return balancer_view(checked.balancer) | {"warnings": warnings}
+
+
 def balancer_view(balancer: LoadBalancer) -> Json:
-    """A load balancer."""
+    """A load balancer as it is listed: `warnings` null, since its network was not looked at."""
     return {
         "id": balancer.id,
         "kind": balancer.kind.value,
@@ -99,6 +106,7 @@ def balancer_view(balancer: LoadBalancer) -> Json:
         "existing": balancer.existing,
         "status": balancer.status,
         "status_reason": balancer.status_reason,
+        "warnings": None,
         "created_at": stamp(balancer.created_at),
         "updated_at": stamp(balancer.updated_at),
         "version": balancer.version,
