@@ -220,6 +220,7 @@ def create_first_admin_key(by: str = "bootstrap") -> str:
 @cache
 def services() -> Services:
     """For the API handler."""
+    from chalicelib.adapters.aws.network import AwsNetwork
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
@@ -249,7 +250,7 @@ def services() -> Services:
             discover(),
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
-        ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, s.events, clock, ids),
+        ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, AwsNetwork(), s.events, clock, ids),
         manage_api_keys(),
         ManageAccount(s.account, s.events, clock, ids),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),

@@ -68,14 +68,23 @@ INDEXES: dict[str, dict[str, str]] = {
 SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
 TRACED = frozenset(TABLES)
+NAMES_SECRETS = frozenset({"api_handler"})
 PRICED = frozenset({"api_handler", "savings_rollup"})
 
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
+# What a load balancer names is looked at before it is stored; EC2's describes of these know no resources either.
+_NETWORK = [
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeKeyPairs",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
-    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS],
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS, *_NETWORK],
     "reconcile": [*_LOOK, *_GUARDS],
     "discover": ["ec2:DescribeInstanceAttribute", *_FIND],
 }
@@ -112,6 +121,9 @@ def policy(function: str) -> dict[str, Any]:
     if function in DESCRIBES:
         # EC2's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
+    if function in NAMES_SECRETS:
+        # Whether a secret exists, by an ARN that a person gives; never GetSecretValue: secrets do not pass through us.
+        statements.append(_allow("Secrets", ["secretsmanager:DescribeSecret"], ["arn:*:secretsmanager:*:*:secret:*"]))
     if function in PRICED:
         # The price list knows no resources.
         statements.append(_allow("Prices", ["pricing:GetProducts"], ["*"]))

@@ -107,3 +107,11 @@ def _tcp(route: TcpRoute) -> dict[str, object]:
     if route.allow_cidrs:
         data["allow"] = list(route.allow_cidrs)
     return data
+
+
+def listen_ports(texts: Iterable[str]) -> frozenset[int]:
+    """The ports that a proxy listens on for these compact rules."""
+    rules = [json.loads(text) for text in texts]
+    http = {route["port"] for rule in rules for part in ("http", "redirects") for route in rule.get(part, ())}
+    tcp = {route["listen"] for rule in rules for route in rule.get("tcp", ())}
+    return frozenset(http | tcp) - {None}

@@ -14,6 +14,7 @@ from chalicelib.ports.cloud import (
     WorkQueue,
 )
 from chalicelib.ports.memberships import Memberships
+from chalicelib.ports.network import Network
 from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore, SecretReports
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
@@ -39,6 +40,7 @@ __all__ = [
     "LoadBalancerRepository",
     "Memberships",
     "Metrics",
+    "Network",
     "Page",
     "PollState",
     "Prices",

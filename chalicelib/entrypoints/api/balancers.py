@@ -15,7 +15,7 @@ from chalicelib.entrypoints.api.balancer_model import LoadBalancerBody
 from chalicelib.entrypoints.api.models import ReportBody, WakeBody
 from chalicelib.entrypoints.api.routing import Call, Routes
 from chalicelib.entrypoints.api.rules import with_etag
-from chalicelib.entrypoints.api.views import Json, balancer_view, page_of, progress_view
+from chalicelib.entrypoints.api.views import Json, balancer_view, checked_balancer_view, page_of, progress_view
 from chalicelib.usecases.proxy_config import ProxyReport, RuleHealth
 from chalicelib.usecases.warm_up import WakeCause
 
@@ -75,20 +75,20 @@ def list_balancers(call: Call[None]) -> Json:
 @routes.add("POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, status=201)
 def create_balancer(call: Call[LoadBalancerBody]) -> Response:
     wanted = draft(call.body, call.services.clock.now())
-    balancer = call.services.manage_load_balancers.create(wanted, call.by, call.idempotency)
-    return with_etag(_view(balancer, call.services), 201)
+    made = call.services.manage_load_balancers.create(wanted, call.by, call.idempotency)
+    return with_etag(checked_balancer_view(made), 201)
 
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}", Role.VIEWER, "Read a load balancer")
 def get_balancer(call: Call[None], load_balancer_id: str) -> Response:
-    return with_etag(_view(call.services.manage_load_balancers.get(load_balancer_id), call.services))
+    return with_etag(checked_balancer_view(call.services.manage_load_balancers.get(load_balancer_id)))
 
 
 @routes.add("PUT", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Replace a load balancer", body=LoadBalancerBody)
 def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     stored = call.services.manage_load_balancers.replace(load_balancer_id, wanted, call.by, call.version)
-    return with_etag(_view(stored, call.services))
+    return with_etag(checked_balancer_view(stored))
 
 
 @routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")

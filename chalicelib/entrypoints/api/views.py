@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.schedules import Schedule
     from chalicelib.ports import Page, Total
+    from chalicelib.usecases.manage_load_balancers import CheckedBalancer
     from chalicelib.usecases.warm_up import WakeProgress
 
 Json = dict[str, Any]
@@ -79,8 +80,13 @@ def event_view(event: Event) -> Json:
     }
 
 
+def checked_balancer_view(checked: CheckedBalancer) -> Json:
+    """A load balancer with everything that is wrong about it in words."""
+    return balancer_view(checked.balancer, checked.warnings)
+
+
 def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
-    """A load balancer, with what is wrong about it in words."""
+    """A load balancer; in a list `warnings` has nothing of its network, which is not looked at there."""
     return {
         "id": balancer.id,
         "kind": balancer.kind.value,

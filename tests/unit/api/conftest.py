@@ -10,6 +10,7 @@ from chalice.test import Client
 
 import app as application
 from chalicelib import bootstrap
+from chalicelib.adapters.memory.network import FakeNetwork
 from chalicelib.domain.access import Role
 from chalicelib.usecases.heartbeat import Heartbeat
 from chalicelib.usecases.manage_account import ManageAccount
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Api:
-    def __init__(self, client: Client, world: World, services: Services) -> None:
-        self.client, self.world, self.services = client, world, services
+    def __init__(self, client: Client, world: World, services: Services, network: FakeNetwork) -> None:
+        self.client, self.world, self.services, self.network = client, world, services, network
         self.tokens = {
             role: services.manage_api_keys.create(role, role.value, "test").token
             for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER)
@@ -66,7 +67,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
     )
     keys = ManageApiKeys(s.keys, s.balancers, s.events, world.clock, world.ids)
-    balancers = ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, s.events, world.clock, world.ids)
+    network = FakeNetwork()
+    balancers = ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, network, s.events, world.clock, world.ids)
     services = Services(
         made,
         schedules,
@@ -87,4 +89,4 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     )
     monkeypatch.setattr(bootstrap, "services", lambda: services)
     with Client(application.app) as client:
-        yield Api(client, world, services)
+        yield Api(client, world, services, network)

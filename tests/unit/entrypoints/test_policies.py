@@ -64,8 +64,8 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         else:
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             yield f"dynamodb:{operation}", table + params["TableName"] + index
-    elif service == "sts":
-        yield f"sts:{operation}", params["RoleArn"]
+    elif service in {"sts", "secretsmanager"}:
+        yield f"{service}:{operation}", params["RoleArn" if service == "sts" else "SecretId"]
     elif service == "sqs":
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]
