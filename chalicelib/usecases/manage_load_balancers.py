@@ -66,6 +66,10 @@ class ManageLoadBalancers:
         """Raises NotFoundError."""
         return self._seen(self.balancers.get(load_balancer_id))
 
+    def stored(self, load_balancer_id: str) -> LoadBalancer:
+        """As it is stored: neither its network nor its certificates are looked at. Raises NotFoundError."""
+        return self.balancers.get(load_balancer_id)
+
     def page(self, limit: int, cursor: str | None) -> Page[LoadBalancer]:
         """Without warnings, which cost calls of their own. Raises InvalidInputError for a cursor that is not ours."""
         return self.balancers.list(limit, cursor)

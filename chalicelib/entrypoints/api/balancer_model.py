@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from chalicelib.domain.certificates import Certificate
-from chalicelib.entrypoints.api.models import Later, Name, Port, Region, Strict, matches
+from chalicelib.entrypoints.api.models import Name, Port, Region, Strict, matches
 from chalicelib.entrypoints.api.route_models import Host, distinct
 
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html (Name)
@@ -47,7 +47,7 @@ class LoadBalancerBody(Strict):
     key_pair: Annotated[str, Field(max_length=255)] | None = None
     encrypted_volume: bool = True
     static_ip: bool = False
-    api_key_secret_arn: Later = None
+    api_key_secret_arn: SecretArn | None = None
     certificates: list[CertificateBody] = Field(default=[], max_length=50)
     port_range: list[Port] = Field(default=[20000, 29999], min_length=2, max_length=2)
     existing: bool = False

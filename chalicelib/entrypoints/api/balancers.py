@@ -54,7 +54,7 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
         body.key_pair,
         body.encrypted_volume,
         body.static_ip,
-        None,
+        body.api_key_secret_arn,
         (first, last),
         body.existing,
         certificates=tuple(certificate.certificate() for certificate in body.certificates),

@@ -47,7 +47,7 @@ def install(call: Call[None], load_balancer_id: str) -> Response:
     from chalicelib.web.install.parts import parts
     from chalicelib.web.install.script import InstallSettings, script
 
-    balancer = call.services.manage_load_balancers.get(load_balancer_id).balancer
+    balancer = call.services.manage_load_balancers.stored(load_balancer_id)
     if balancer.kind is not LoadBalancerKind.PROXY:
         raise ConflictError(f"{load_balancer_id} is no proxy: there is nothing to install.")
     stage, path = bootstrap.settings(), f"/load-balancers/{load_balancer_id}/install"

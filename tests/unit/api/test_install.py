@@ -124,3 +124,22 @@ def test_the_openapi_document_shows_the_route_as_a_shell_script_for_admins_and_t
     assert list(route["responses"]["200"]["content"]) == ["text/x-shellscript"]
     assert route["x-role"] == "admin"
     assert route["x-or-its-proxy"] is True
+
+
+def test_the_secret_of_a_proxys_key_is_named_through_the_api_and_its_script_reads_the_key_there(install, api):
+    body = {
+        "kind": "proxy",
+        "name": "own",
+        "region": "us-east-1",
+        "vpc_id": "vpc-1",
+        "subnet_ids": ["subnet-1"],
+        "security_group_ids": ["sg-1"],
+        "existing": True,
+        "api_key_secret_arn": SECRET,
+    }
+    made = api("POST", "/load-balancers", body)
+    assert made.status_code == 201, made.body
+    assert made.json_body["api_key_secret_arn"] == SECRET
+    assert f'"api_key_secret_arn": "{SECRET}"' in install(Role.ADMIN, made.json_body["id"])["body"]
+    wrong = api("POST", "/load-balancers", body | {"api_key_secret_arn": "the key itself"})
+    assert [error["field"] for error in wrong.json_body["errors"]] == ["api_key_secret_arn"]
