@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
@@ -15,14 +14,12 @@ from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.routes import HttpRoute, TcpRoute
-from chalicelib.envoy.certificates import pairs_of
 from chalicelib.envoy.clusters import REFUSING_PORT, WARM_UP, clusters, warm_up_cluster
-from chalicelib.envoy.compact import CompactError, CompactRule, Http, Ignore, Redirect, Tcp, parse_rules, parse_states
+from chalicelib.envoy.compact import CompactError, CompactRule, Http, Redirect, Tcp, parse_rules, parse_states
 from chalicelib.envoy.last_resort import local_replies
-from chalicelib.envoy.listeners import Tls, listeners
+from chalicelib.envoy.listeners import listeners
 from chalicelib.envoy.routes import route_configuration
 from tests.builders import make_spec, ssh_rule
-from tests.unit.envoy.fakes import pair
 
 SITE = CompactRule("ru_1", ("10.0.0.5",), http=(Http(("a.example.com",), ("/*",), 80, 8080),))
 SHELL = CompactRule("ru_2", ("10.0.0.6",), tcp=(Tcp(20001, 22),))
@@ -371,130 +368,3 @@ def test_browsers_never_meet_an_error_of_envoy_itself():
     page = mapper["body_format_override"]["text_format_source"]["inline_string"]
     assert 'http-equiv="refresh"' in page
     assert "%" not in page  # Envoy would read it as a command
-
-
-def ignoring(*paths: str, agents: tuple[str, ...] = (), places: tuple[str, ...] = ("/*",)) -> CompactRule:
-    http = (Http(("a.example.com",), places, 80, 8080),)
-    return CompactRule("ru_1", ("10.0.0.5",), http, ignore=Ignore(paths, agents))
-
-
-def ignored_matches(rule: CompactRule) -> list[dict]:
-    routes = route_configuration(80, [rule])["virtual_hosts"][0]["routes"]
-    return [route["match"] for route in routes if route["metadata"]["filter_metadata"]["autostop"].get("ignored")]
-
-
-def test_ignored_requests_go_to_the_target_or_fail_at_once_and_name_no_rule():
-    route = route_configuration(80, [ignoring("/healthz")])["virtual_hosts"][0]["routes"][0]
-    assert route["route"] == {"cluster": "t-ru_1-8080", "timeout": "0s"}
-    assert route["metadata"]["filter_metadata"]["autostop"] == {"ignored": "ru_1"}
-    assert route["match"] == {"path": "/healthz"}
-
-
-@pytest.mark.parametrize("starting", ["auto", "hold", "page"])
-@pytest.mark.parametrize("refused", [(), ("ru_1",)])
-def test_ignored_requests_go_first_whatever_happens_to_the_others(starting, refused):
-    rule = replace(ignoring("/healthz", agents=("probe",)), starting=starting)
-    routes = route_configuration(80, [rule], refused)["virtual_hosts"][0]["routes"]
-    assert [route["metadata"]["filter_metadata"]["autostop"] for route in routes[:3]] == [
-        {"ignored": "ru_1"},
-        {"ignored": "ru_1"},
-        {"rule": "ru_1"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("place", "ignored", "matches"),
-    [
-        ("/*", "/healthz", [{"path": "/healthz"}]),
-        ("/*", "/probe/*", [{"prefix": "/probe/"}]),
-        ("/api/*", "/healthz", []),
-        ("/api/*", "/*", [{"prefix": "/api/"}]),
-        ("/api/*", "/api/*", [{"prefix": "/api/"}]),
-        ("/healthz", "/health*", [{"path": "/healthz"}]),
-        ("/a", "/a/b", []),
-    ],
-)
-def test_a_path_is_ignored_only_where_it_is_the_rules_own(place, ignored, matches):
-    assert ignored_matches(ignoring(ignored, places=(place,))) == matches
-
-
-def test_ignored_user_agents_are_globs_and_everything_else_in_them_is_literal():
-    (match,) = ignored_matches(ignoring(agents=("kube-probe/*", "a.b (x)", "*bot*")))
-    (header,) = match["headers"]
-    regex = header["string_match"]["safe_regex"]["regex"]
-    for agent in ("kube-probe/1.29", "a.b (x)", "Googlebot/2"):
-        assert re.fullmatch(regex, agent)
-    for agent in ("kube-probe", "aXb (x)", "a.b (x)y", "curl"):
-        assert not re.fullmatch(regex, agent)
-
-
-def test_a_longer_path_of_another_rule_goes_before_what_a_rule_ignores():
-    api = CompactRule("ru_3", ("10.0.0.7",), http=(Http(("a.example.com",), ("/api/*",), 80, 80),))
-    (host,) = route_configuration(80, [ignoring("/api/health"), api])["virtual_hosts"]
-    first_of = {}
-    for position, route in enumerate(host["routes"]):
-        first_of.setdefault(str(route["metadata"]["filter_metadata"]["autostop"]), position)
-    assert first_of["{'rule': 'ru_3'}"] < first_of["{'ignored': 'ru_1'}"] < first_of["{'rule': 'ru_1'}"]
-
-
-@pytest.mark.parametrize(
-    ("client", "ignored"),
-    [("10.9.0.1", True), ("10.10.0.1", False), ("2001:db8::1", True), ("::1", False), ("-", False), (None, False)],
-)
-def test_ignored_networks(client, ignored):
-    (rule,) = parse_rules(
-        [{"id": "ru_1", "targets": [], "tcp": TCP, "ignore": {"cidrs": ["10.9.0.0/16", "2001:db8::/32"]}}]
-    )
-    assert rule.ignore.client(client) is ignored
-
-
-def test_tls_is_chosen_by_sni_from_secrets_that_are_files_with_nothing_of_them_in_the_listener():
-    pairs = pairs_of([pair("a", "a.example.com", "*.a.example.com"), pair("b", "b.example.com")])
-    secure = CompactRule("ru_1", ("10.0.0.5",), http=(Http(("a.example.com",), ("/*",), 443, 8080, tls=True),))
-    plain, https = listeners(
-        [SITE, secure], "10.0.0.1", Path("/run/log"), Path("/run/rds"), tls=Tls(pairs, Path("/run/sds"))
-    )
-    assert plain["name"] == "http-80"
-    assert "listener_filters" not in plain
-    assert https["name"] == "https-443"
-    assert [chain["filter_chain_match"]["server_names"] for chain in https["filter_chains"]] == [
-        ["a.example.com", "*.a.example.com"],
-        ["b.example.com"],
-    ]
-    socket = https["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
-    assert socket["alpn_protocols"] == ["h2", "http/1.1"]
-    assert socket["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
-    (config,) = socket["tls_certificate_sds_secret_configs"]
-    assert config["sds_config"]["path_config_source"] == {"path": f"/run/sds/{config['name']}.json"}
-    assert "arn:" not in json.dumps(https)
-
-
-def test_a_rule_that_comes_or_goes_changes_no_listener_with_tls():
-    pairs = pairs_of([pair("a", "*.example.com")])
-    one, two = (
-        CompactRule(f"ru_{n}", ("10.0.0.5",), http=(Http((f"{n}.example.com",), ("/*",), 443, 80, tls=True),))
-        for n in (1, 2)
-    )
-    tls, paths = Tls(pairs, Path("/s")), (Path("/l"), Path("/r"))
-    made = [listeners(rules, "10.0.0.1", *paths, tls=tls) for rules in ([one], [one, two])]
-    assert made[0] == made[1]
-
-
-def test_a_redirect_on_a_port_of_tls_is_served_over_tls():
-    pairs = pairs_of([pair("a", "*.example.com")])
-    (rule,) = parse_rules(
-        [
-            {
-                "id": "ru_1",
-                "targets": ["10.0.0.5"],
-                "http": [{"hosts": ["a.example.com"], "port": 80, "target": 8080}],
-                "redirects": [
-                    {"hosts": ["old.example.com"], "port": 443, "url": "https://a.example.com/", "tls": True}
-                ],
-            }
-        ]
-    )
-    paths = (Path("/l"), Path("/r"))
-    names = [made["name"] for made in listeners([rule], "10.0.0.1", *paths, tls=Tls(pairs, Path("/s")))]
-    assert names == ["http-80", "https-443"]
-    assert [made["name"] for made in listeners([rule], "10.0.0.1", *paths)] == ["http-80"]
