@@ -90,7 +90,7 @@ def recorded(known: Iterable[UsageDay], look: Look) -> tuple[UsageDay, ...]:
     others: dict[date, UsageDay] = {}
     for record in known:
         (mine if record.dry_run is look.dry_run else others)[record.day] = record
-    if not others and _is_known(mine.get(look.at.date()), look):
+    if not others and _is_known(mine, look):
         return ()
     found = _added(mine, look)
     if others:
@@ -99,8 +99,11 @@ def recorded(known: Iterable[UsageDay], look: Look) -> tuple[UsageDay, ...]:
     return tuple(found)
 
 
-def _is_known(today: UsageDay | None, look: Look) -> bool:
+def _is_known(known: Mapping[date, UsageDay], look: Look) -> bool:
     """Whether the day's record ends with just what the look saw: so it is with most, and they need not be replayed."""
+    today = known.get(look.at.date())
+    if len(known) > 1:
+        return False  # a look that came late can have put something in a day before that this one does not carry on
     if today is None or look.overdue or len(today.changes) >= MOST_CHANGES:
         return False
     if today.scheduled is not None or look.scheduled is not None:

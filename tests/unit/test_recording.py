@@ -144,6 +144,12 @@ class TestDays:
         assert found.of() == [(NOON, DOWN), (MIDNIGHT - MINUTE, UP)]
         assert found.of(MIDNIGHT) == [(MIDNIGHT, UP)]
 
+    def test_what_a_late_look_put_in_the_day_before_is_carried_on_by_the_next_that_reaches_back_to_it(self):
+        both = look(MIDNIGHT + 5 * HOUR, sight(UP), sight(UP, "i-2"), since=MIDNIGHT - 3 * MINUTE)
+        found = Records().add(look(MIDNIGHT - HOUR, sight(UP)), both)
+        found.add(look(MIDNIGHT - 5 * MINUTE, sight(UP), sight(UP, "i-2"), since=MIDNIGHT - 10 * MINUTE))
+        assert found.add(both).of(MIDNIGHT)[:2] == [(MIDNIGHT, UP), (MIDNIGHT, UP)]
+
     def test_days_on_which_nobody_looked_are_unknown_and_are_written(self):
         late = look(NOON + 3 * DAY, sight(UP), since=NOON + HOUR, overdue=True)
         found = Records().add(look(NOON, sight(UP)), late)
@@ -317,6 +323,6 @@ def test_what_is_taken_for_known_at_a_glance_adds_nothing_when_it_is_replayed(lo
     for n, _ in enumerate(looks):
         each = data.draw(st.sampled_from(looks[: n + 1]))
         mine = {r.day: r for r in records.days.values() if each.first_day <= r.day <= each.at.date()}
-        if recording._is_known(mine.get(each.at.date()), each):
+        if recording._is_known(mine, each):
             assert recording._added(mine, each) == []
         records.add(each)
