@@ -74,6 +74,7 @@ class Agent:
         plane, sink = WatchedPlane(plane, status.plane, clock), WatchedSink(sink, status.logs, clock)
         activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes)
         spool = Spool(settings)
+        activity.restore(spool.minutes(), spool.streams)
         tailer = Tailer(settings.access_log, spool.position)
         self._reporter = Reporter(settings.member, plane, self._beliefs, clock)
         self._waker = Waker(plane, self._beliefs, clock, self._spawn, self._reporter.asked, self._poll_now.set)

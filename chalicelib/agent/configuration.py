@@ -125,7 +125,7 @@ class Configuration:
         self._save_at = self._clock.monotonic() + SAVE_AGAIN
         try:
             await asyncio.to_thread(self._last_good.parent.mkdir, parents=True, exist_ok=True)
-            await asyncio.to_thread(atomic_write, self._last_good, json.dumps(raw))
+            await asyncio.to_thread(atomic_write, self._last_good, json.dumps(raw), durable=True)
             self._saved, self._save_at = raw, 0.0
         except OSError:
             log.exception("the configuration could not be kept for the next start")

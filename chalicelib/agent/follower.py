@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from chalicelib.agent.tailer import Tailer
     from chalicelib.envoy.activity import Activity, Minute, Started
 
+    Checkpoint = tuple[tuple[int, int], dict[tuple[str, str], Minute], dict[str, dict[str, Any]]]
+
 log = logging.getLogger(__name__)
 
 HELD_AFTER = 2.0
@@ -28,6 +30,9 @@ LINES_A_TURN = 2000
 """After so many lines the others have their turn: 15 ms."""
 
 ROTATE_AGAIN = 1.0
+
+CLOCK_SET = 5.0
+"""So far a clock that is only disciplined never gets from one that cannot be set."""
 
 SILENT_PERIODS = 3
 SLACK = 15.0
@@ -55,10 +60,15 @@ class Follower:
         self._admin = admin
         self._clock = clock
         self._wake = wake
+        self._periodic = periodic
         self._silent_after = SILENT_PERIODS * periodic + SLACK
         self._reading = asyncio.Lock()
         self._rotate_at = 0.0
+        self._kept_in = tailer.position[0] if tailer.continued else None
+        self._ahead = clock.now().timestamp() - clock.monotonic()
         self.continued = tailer.continued
+        self.checkpoint_wanted = asyncio.Event()
+        """Set when the log cannot be rotated before the next checkpoint."""
 
     async def follow(self) -> None:
         """Read everything that is there now."""
@@ -67,22 +77,28 @@ class Follower:
             if self._tailer.size > LARGEST_LOG and self._clock.monotonic() >= self._rotate_at:
                 await self._rotate()
 
-    async def checkpoint(self) -> tuple[tuple[int, int], dict[tuple[str, str], Minute]]:
-        """Read everything that is there now; answers up to where, and what changed since the last checkpoint."""
+    async def checkpoint(self) -> Checkpoint:
+        """Read everything that is there now.
+
+        Answers up to where, what changed since the last checkpoint, and the streams that are open.
+        """
         async with self._reading:
             await self._read()
             if self._activity.malformed:
                 log.error("%d lines of the access log are not understood and left out", self._activity.malformed)
                 self._activity.malformed = 0
-            return self._tailer.position, self._activity.take()
+            position = self._tailer.position
+            self._kept_in = position[0]
+            return position, self._activity.take(), self._activity.open_streams()
 
     async def remind(self) -> None:
         """Wake again for whoever is still held."""
         if self._reading.locked():
             return  # there is more to read: who seems to be held may not be
         now = self._clock.now()
+        self._mind_the_clock()
         # Streams of an Envoy that was killed have no end: they must not wake for ever.
-        self._activity.forget_silent(now.timestamp() - self._silent_after)
+        self._activity.forget_silent(now.timestamp() - self._silent_after, self._periodic)
         waiting: dict[tuple[str, bool], Started] = {}
         for started in self._activity.held.values():
             if now.timestamp() - started.at >= HELD_AFTER:
@@ -110,9 +126,23 @@ class Follower:
         elif now.timestamp() - started.at < STALE:
             self._wake(started.rule, _cause(started, "tcp" if started.tcp else "http"))
 
+    def _mind_the_clock(self) -> None:
+        """A clock that is set must not make streams look silent, nor keep whoever waits from being woken for."""
+        ahead = self._clock.now().timestamp() - self._clock.monotonic()
+        moved, self._ahead = ahead - self._ahead, ahead
+        if abs(moved) >= CLOCK_SET:
+            log.warning("the machine's clock was set by %+.0f s", moved)
+            self._activity.clock_moved(moved)
+
     async def _rotate(self) -> None:
-        """Rename; the tailer reads the old one out and turns to the new one by itself."""
+        """Rename; the tailer reads the old one out and turns to the new one by itself.
+
+        Not before a checkpoint lies in this log: what is in the one that is overwritten would be lost with a kill.
+        """
         self._rotate_at = self._clock.monotonic() + ROTATE_AGAIN
+        if self._kept_in != self._tailer.position[0]:
+            self.checkpoint_wanted.set()
+            return
         self._tailer.set_aside()
         try:
             await self._admin.reopen_logs()

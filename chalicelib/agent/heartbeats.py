@@ -62,7 +62,7 @@ class Heartbeats:
         self._hole = not follower.continued
         self._failed_writes: int | None = None
         self._asked_at: float | None = None
-        self.beat_now = asyncio.Event()
+        self.beat_now = follower.checkpoint_wanted
         self.ship_now = asyncio.Event()
 
     async def beat(self) -> None:
@@ -70,8 +70,8 @@ class Heartbeats:
         through = self._clock.now() - MARGIN
         if await self._lines_were_lost():
             self._hole = True
-        position, minutes = await self._follower.checkpoint()
-        self._spool.add(minutes, through, self._config(), position, hole=self._hole)
+        position, minutes, streams = await self._follower.checkpoint()
+        self._spool.add(minutes, through, self._config(), position, streams, hole=self._hole)
         self._hole = False
         self.ship_now.set()
 
@@ -79,7 +79,7 @@ class Heartbeats:
         """Send what has not arrived. Only one call at a time."""
         for sequence in self._spool.unsent():
             try:
-                await asyncio.to_thread(self._sink.put, sequence.lines, sequence.through)
+                await asyncio.to_thread(self._sink.put, sequence.lines, self._clock.now())
             except OSError as error:
                 log.warning("shipping failed, it is tried again with the next heartbeat: %s", error)
                 return

@@ -9,30 +9,35 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import __version__
 from chalicelib.agent.xds import atomic_write
+from chalicelib.envoy.activity import Minute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from chalicelib.agent.settings import Settings
-    from chalicelib.envoy.activity import Minute
 
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(hours=1)
 MOST_BYTES = 64 * 1024 * 1024
-"""Of all lines in memory. An hour of a busy proxy is a tenth of it; older sequences go first, and that is logged."""
+"""Of all lines in memory. An hour of a busy proxy is a tenth of it; older sequences go first, and that is logged.
+It alone bounds what has not arrived: CloudWatch Logs may be away for longer than an hour, and a clock may be set."""
 
 
 @dataclass(slots=True)
 class Sequence:
-    """One heartbeat and its summaries. `hole`: the time before `start` cannot be proved."""
+    """One heartbeat and its summaries. `hole`: the time before `start` cannot be proved.
+
+    `streams` are those that were open at `position` (Activity.open_streams), of the newest sequence on disk only.
+    """
 
     seq: int
     start: datetime
@@ -42,6 +47,7 @@ class Sequence:
     hole: bool = False
     sent: bool = False
     on_disk: bool = False
+    streams: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -55,7 +61,6 @@ class Spool:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._dir = settings.state_dir / "spool"
-        self._dir.mkdir(parents=True, exist_ok=True)
         self.sequences: list[Sequence] = []
         self._load()
 
@@ -64,18 +69,35 @@ class Spool:
         """Up to where the access log is in the spool; None where nothing is."""
         return self.sequences[-1].position if self.sequences else None
 
+    @property
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Those that were open at `position`."""
+        return self.sequences[-1].streams if self.sequences else {}
+
+    def minutes(self) -> dict[tuple[str, str], Minute]:
+        """What was last told of each minute: what comes after the checkpoint adds to that."""
+        found: dict[tuple[str, str], Minute] = {}
+        for sequence in self.sequences:
+            for line in sequence.lines:
+                data = json.loads(line)
+                if "minute" in data:
+                    found[data["rule"], data["minute"]] = _counted(data)
+        return found
+
     def add(
         self,
         minutes: Mapping[tuple[str, str], Minute],
         through: datetime,
         config: str,
         position: tuple[int, int],
+        streams: Mapping[str, dict[str, Any]] = MappingProxyType({}),
         *,
         hole: bool,
     ) -> Sequence:
         """Make the next sequence, on disk before anything else happens with it. A full disk is logged, not raised."""
         last = self.sequences[-1] if self.sequences else None
-        hole = hole or last is None
+        # A clock that was set back: nothing is proved of a time before the time that was proved.
+        hole = hole or last is None or through < last.through
         start = last.through if last and not hole else through - timedelta(milliseconds=1)
         seq = last.seq + 1 if last else int(through.timestamp())
         base = {"autostop": 1, "proxy": self._settings.load_balancer_id, "member": self._settings.member, "seq": seq}
@@ -89,7 +111,7 @@ class Spool:
         }
         if hole:
             beat["hole"] = True
-        sequence = Sequence(seq, start, through, [*lines, json.dumps(beat)], position, hole)
+        sequence = Sequence(seq, start, through, [*lines, json.dumps(beat)], position, hole, streams=dict(streams))
         self.sequences.append(sequence)
         for waiting in self.sequences:
             if not waiting.on_disk and not self._write(waiting):
@@ -126,13 +148,18 @@ class Spool:
             "hole": sequence.hole,
             "position": sequence.position,
             "lines": sequence.lines,
+            "streams": sequence.streams,
         }
         try:
-            atomic_write(self._path(sequence.seq), json.dumps(content))
+            self._dir.mkdir(parents=True, exist_ok=True)
+            atomic_write(self._path(sequence.seq), json.dumps(content), durable=True)
         except OSError:
             log.exception("sequence %d is only in memory: the spool cannot be written", sequence.seq)
             return False
         sequence.on_disk = True
+        for older in self.sequences:
+            if older.seq < sequence.seq:
+                older.streams = {}
         return True
 
     def _forget(self, now: datetime) -> None:
@@ -140,7 +167,7 @@ class Spool:
         size = sum(sequence.size for sequence in self.sequences)
         kept: list[Sequence] = []
         for sequence in self.sequences[:-1]:
-            if sequence.through >= now - KEPT and size <= MOST_BYTES:
+            if (not sequence.sent or sequence.through >= now - KEPT) and size <= MOST_BYTES:
                 kept.append(sequence)
                 continue
             size -= sequence.size
@@ -159,8 +186,11 @@ class Spool:
                 lines = [str(line) for line in data["lines"]]
                 sequence = Sequence(int(path.stem), start, through, lines, position, on_disk=True)
                 sequence.hole, sequence.sent = data["hole"] is True, data["sent"] is True
+                sequence.streams = dict(data.get("streams", {}))
+                for line in lines:
+                    _checked(json.loads(line))
                 self.sequences.append(sequence)
-            except (ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 log.warning("a spooled sequence was unreadable and is left out: %s: %s", path, error)
                 self._remove(int(path.stem))
 
@@ -186,6 +216,23 @@ def _summary(rule: str, minute: str, counted: Minute) -> dict[str, Any]:
         "bytes_in": counted.bytes_in,
         "bytes_out": counted.bytes_out,
     }
+
+
+def _counted(data: dict[str, Any]) -> Minute:
+    """What _summary was made of."""
+    last_at = data["last_at"]
+    names = ("requests", "connections", "open", "bytes_in", "bytes_out")
+    return Minute(
+        None if last_at is None else datetime.fromisoformat(last_at).timestamp(), *(int(data[name]) for name in names)
+    )
+
+
+def _checked(data: dict[str, Any]) -> None:
+    """Raises what a line that is no summary and no heartbeat raises."""
+    if "minute" in data:
+        str(data["rule"]), _counted(data)
+    elif "observed_through" not in data:
+        raise ValueError("neither a summary nor a heartbeat")
 
 
 def _stamp(at: datetime) -> str:

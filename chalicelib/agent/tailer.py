@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 16
+NO_FILE = 0
+"""In place of an inode, whose numbers begin at 1."""
 
 
 class Tailer:
@@ -30,6 +32,9 @@ class Tailer:
         if position is None:
             if self._open(path):
                 self._offset = self.size
+            return
+        if position[0] == NO_FILE:
+            self.continued = True  # there was none at the checkpoint: what is there now has come since, all of it
             return
         for candidate in (path, self.old):
             if self._open(candidate):
@@ -108,4 +113,4 @@ class Tailer:
         self._file, self._offset, self._rest = None, 0, b""
 
     def _inode(self) -> int:
-        return os.fstat(self._file).st_ino if self._file is not None else 0
+        return os.fstat(self._file).st_ino if self._file is not None else NO_FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,16 @@ class XdsFiles:
         return self._xds / kind / f"{routes or kind}.json"
 
 
-def atomic_write(path: Path, text: str) -> None:
-    """Write beside and rename: a reader sees the old file or the new one, never half of one."""
+def atomic_write(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write beside and rename: a reader sees the old file or the new one, never half of one.
+
+    `durable`: the content is on the disk before the name is. Else XFS, which Amazon Linux has, may be left with an
+    empty file in place of the old one when the machine loses its power.
+    """
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text)
+    with beside.open("w") as out:
+        out.write(text)
+        if durable:
+            out.flush()
+            os.fsync(out.fileno())
     beside.rename(path)

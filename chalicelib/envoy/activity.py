@@ -7,9 +7,9 @@ after a hold, so they are not looked at (research/envoy.md, section 2).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import WARM_UP
 from chalicelib.envoy.compact import OPEN
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _STARTS = frozenset({"TcpConnectionStart", "DownstreamStart"})
 _ENDS = frozenset({"TcpConnectionEnd", "DownstreamEnd"})
 _MINUTES_KEPT = 10_000
+MOST_OPEN = 10_000
+"""Of so many streams a checkpoint tells; the bytes of others between two checkpoints are lost with a kill."""
 WINDOW = 59.0
 """Seconds after which a minute is over: Envoy's records of once a minute may come a little early."""
 
@@ -160,15 +162,40 @@ class Activity:
             self.minutes = dict(changed)
         return changed
 
-    def forget_silent(self, before: float) -> int:
+    def forget_silent(self, before: float, period: float = 0.0) -> int:
         """Drop streams not heard of since then, and say how many.
 
-        Envoy tells of each stream once a period: those that it says nothing of died with an Envoy that was killed.
+        Envoy tells of each stream once a `period`: those that it says nothing of died with an Envoy that was killed.
+        What they did since their last record nobody knows any more: it counts as use, until they had to be heard again.
         """
-        silent = [id_ for id_, stream in self._streams.items() if stream.heard < before]
-        for id_ in silent:
+        silent = {id_: stream for id_, stream in self._streams.items() if stream.heard < before}
+        for id_, stream in silent.items():
+            if stream.connected:
+                self.used(stream.rule, stream.heard + period)
             self._end(id_)
         return len(silent)
+
+    def open_streams(self) -> dict[str, dict[str, Any]]:
+        """What is known of each stream, as JSON, for a checkpoint; of the newest where they are too many."""
+        newest = list(self._streams.items())[-MOST_OPEN:]
+        return {id_: asdict(stream) for id_, stream in newest}
+
+    def restore(self, minutes: Mapping[tuple[str, str], Minute], streams: Mapping[str, Mapping[str, Any]]) -> None:
+        """Go on from a checkpoint: what is fed from now on adds to these. A stream that cannot be read is left out."""
+        self.minutes |= {key: replace(minute) for key, minute in minutes.items()}
+        for id_, known in streams.items():
+            try:
+                self._streams[id_] = _Stream(**known)
+            except TypeError:
+                continue  # written by another version: as if it had begun before us
+
+    def clock_moved(self, seconds: float) -> None:
+        """The machine's clock was set by so much: what lies in the past stays as long ago as it was."""
+        for stream in self._streams.values():
+            stream.heard += seconds
+            if stream.since is not None:
+                stream.since += seconds
+        self.held.update((id_, replace(held, at=held.at + seconds)) for id_, held in self.held.items())
 
     def _continue(self, record: _Record) -> None:
         known = self._streams.get(record.stream)

@@ -17,13 +17,18 @@ START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class HandClock:
-    """Both clocks move together, and only when told."""
+    """Both clocks move together, and only when told; the time of day may be set."""
 
     def __init__(self) -> None:
         self.elapsed = 0.0
+        self.wrong = 0.0
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.elapsed)
+        return START + timedelta(seconds=self.elapsed + self.wrong)
+
+    def set(self, seconds: float) -> None:
+        """Set the time of day so much ahead of what it was."""
+        self.wrong += seconds
 
     def monotonic(self) -> float:
         return 1000.0 + self.elapsed

@@ -52,16 +52,45 @@ def test_what_is_asked_for_again_is_sent_again(tmp_path):
 def test_what_is_asked_for_and_gone_is_said(tmp_path):
     spool = Spool(settings(tmp_path))
     for n in range(5):
-        spool.add({}, START + n * timedelta(minutes=40), "", (1, n), hole=False)
+        spool.mark_sent(spool.add({}, START + n * timedelta(minutes=40), "", (1, n), hole=False))
     assert not spool.send_again(START)
 
 
 def test_sequences_are_forgotten_after_an_hour(tmp_path):
     spool = Spool(settings(tmp_path))
     for n in range(5):
-        spool.add({}, START + n * timedelta(minutes=30), "", (1, n), hole=False)
+        spool.mark_sent(spool.add({}, START + n * timedelta(minutes=30), "", (1, n), hole=False))
     assert len(spool.sequences) <= 3
     assert len(list((tmp_path / "state" / "spool").glob("*.json"))) == len(spool.sequences)
+
+
+def test_what_has_not_arrived_is_kept_for_longer_than_an_hour_even_where_the_clock_is_set_by_one(tmp_path):
+    spool = Spool(settings(tmp_path))
+    for n in range(10):
+        spool.add({}, START + n * SECOND, "", (1, n), hole=False)
+    spool.add({}, START + timedelta(hours=3), "", (1, 10), hole=False)
+    assert len(Spool(settings(tmp_path)).unsent()) == 11
+
+
+def test_a_clock_that_is_set_back_is_a_hole_and_the_proof_starts_anew_at_once(tmp_path):
+    """Else every span would end before it begins, and prove nothing until the old time is reached again."""
+    spool = Spool(settings(tmp_path))
+    spool.add({}, START + timedelta(hours=1), "", (1, 1), hole=False)
+    first, second = (beat(spool.add({}, START + n * SECOND, "", (1, 1 + n), hole=False)) for n in (1, 2))
+    assert first["hole"] is True
+    assert first["observed_from"] < first["observed_through"] == second["observed_from"] < second["observed_through"]
+    assert "hole" not in second
+
+
+def test_a_spool_whose_disk_is_full_from_the_start_is_kept_in_memory_and_written_later(tmp_path):
+    state = tmp_path / "state"
+    state.write_text("a file where the folder should be")
+    spool = Spool(settings(tmp_path))
+    fill(spool, 2)
+    assert len(spool.unsent()) == 2
+    state.unlink()
+    fill(spool, 1, start=2)
+    assert len(Spool(settings(tmp_path)).unsent()) == 3
 
 
 def fill(spool: Spool, count: int, start: int = 0) -> None:
@@ -111,7 +140,7 @@ class FullDisk:
     def __init__(self) -> None:
         self.full = False
 
-    def write(self, path, text) -> None:
+    def write(self, path, text, *, durable) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
         path.write_text(text)

@@ -83,3 +83,12 @@ def test_a_line_without_an_end_does_not_grow_in_memory(tmp_path):
     tailer = Tailer(log, (log.stat().st_ino, 0))
     assert list(tailer.lines()) == []
     assert len(tailer._rest) < 2_000_000
+
+
+def test_a_log_that_was_not_there_at_the_checkpoint_is_news_and_no_hole(tmp_path):
+    log = tmp_path / "access.log"
+    before = Tailer(log).position
+    log.write_bytes(b"one\n")
+    again = Tailer(log, before)
+    assert again.continued
+    assert list(again.lines()) == [b"one"]

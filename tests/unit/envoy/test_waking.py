@@ -190,8 +190,9 @@ def test_an_answer_that_says_it_may_not_start_makes_us_poll(bench):
 
 
 def test_a_large_log_is_rotated_and_nothing_of_it_is_lost(bench, monkeypatch):
-    monkeypatch.setattr(followers, "LARGEST_LOG", 100)
     bench.write("DownstreamStart", "ru_1", "s1")
+    asyncio.run(bench.follower.checkpoint())
+    monkeypatch.setattr(followers, "LARGEST_LOG", 100)
     bench.turn()
     assert bench.envoy.reopened == 1
     assert not bench.log.exists()
@@ -206,10 +207,43 @@ def test_a_large_log_is_rotated_and_nothing_of_it_is_lost(bench, monkeypatch):
 
 
 def test_an_envoy_that_does_not_answer_leaves_the_log_growing_and_is_asked_again(bench, monkeypatch):
-    monkeypatch.setattr(followers, "LARGEST_LOG", 100)
     bench.envoy.gone = True
     bench.write("DownstreamStart", "ru_1", "s1")
+    asyncio.run(bench.follower.checkpoint())
+    monkeypatch.setattr(followers, "LARGEST_LOG", 100)
     bench.turn()
     bench.envoy.gone = False
     bench.pass_time(3)
     assert bench.envoy.reopened
+
+
+def test_a_log_is_not_rotated_over_one_of_which_no_checkpoint_tells_but_a_heartbeat_is_asked_for(bench, monkeypatch):
+    monkeypatch.setattr(followers, "LARGEST_LOG", 100)
+    for number in range(3):
+        bench.write("DownstreamStart", "ru_1", f"s{number}")
+        bench.clock.pass_time(2)
+        bench.turn()
+        assert bench.envoy.reopened == number
+        assert bench.follower.checkpoint_wanted.is_set()
+        bench.follower.checkpoint_wanted.clear()
+        asyncio.run(bench.follower.checkpoint())
+        bench.clock.pass_time(1)
+        bench.turn()
+        assert bench.envoy.reopened == number + 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_by_an_hour_neither_forgets_nor_silences_who_is_held(bench, hours):
+    bench.write("TcpConnectionStart", "ru_2", "s1")
+    bench.write("TcpConnectionStart", "ru_3", "s2")
+    bench.write("TcpUpstreamConnected", "ru_3", "s2", u=7, rx=10)
+    bench.pass_time(4)
+    bench.clock.set(hours * 3600)
+    bench.pass_time(4)
+    woken = len(bench.woken)
+    bench.pass_time(10)
+    assert len(bench.woken) >= woken + 4
+    bench.write("TcpPeriodic", "ru_3", "s2", u=7, rx=25)
+    bench.turn()
+    counted = [minute for (rule, _), minute in bench.activity.minutes.items() if rule == "ru_3"]
+    assert (sum(m.connections for m in counted), sum(m.bytes_in for m in counted)) == (1, 25)
