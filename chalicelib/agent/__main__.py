@@ -35,9 +35,10 @@ async def _run(settings: Settings) -> None:
     try:
         async with aiohttp.ClientSession() as session:
             secrets = SecretsManager(settings)
-            plane = HttpControlPlane(settings, session, _key(settings, secrets, clock))
+            key = _key(settings, secrets, clock)
+            plane = HttpControlPlane(settings, session, key)
             admin, sink = SocketAdmin(settings.run_dir / "admin.sock"), CloudWatchSink(settings)
-            agent = Agent(settings, plane, prober, admin, sink, secrets, clock)
+            agent = Agent(settings, plane, prober, admin, sink, secrets, clock, lambda: key.trouble)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, agent.stop)

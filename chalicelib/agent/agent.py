@@ -26,7 +26,7 @@ from chalicelib.agent.xds import XdsFiles
 from chalicelib.envoy.activity import Activity
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from chalicelib.agent.clock import Clock
     from chalicelib.agent.cloudwatch import LogSink
@@ -62,6 +62,7 @@ class Agent:
         sink: LogSink,
         secrets: SecretSource,
         clock: Clock,
+        key_trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -70,7 +71,7 @@ class Agent:
         self._stopping = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
-        status = self._status = Status(settings, self._beliefs, clock)
+        status = self._status = Status(settings, self._beliefs, clock, key_trouble=key_trouble)
         plane, sink = WatchedPlane(plane, status.plane, clock), WatchedSink(sink, status.logs, clock)
         activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes)
         spool = Spool(settings)
@@ -110,7 +111,7 @@ class Agent:
             settings.secret_seconds,
             most_secrets(),
             self._configuration.changed.set,
-            self._reporter.secrets,
+            self._certified,
         )
 
     def stop(self) -> None:
@@ -166,6 +167,10 @@ class Agent:
         if self._beliefs.config.drained(self._clock.now()):
             # The control plane waits for evidence from after the diversion.
             self._heartbeats.beat_now.set()
+
+    def _certified(self, lines: list[dict[str, Any]]) -> None:
+        self._reporter.secrets(lines)
+        self._status.secrets(lines)
 
     def _poll_pause(self) -> float:
         now = self._clock.monotonic()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.compact import ANY_BYTES, CompactConfig
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.envoy.compact import CompactRule, Ignore
+
+LONGEST_DRAIN = timedelta(seconds=60)
+"""From when it is adopted on: where our clock is an hour behind, `drain_until` is an hour too late for us."""
 
 STARTING_FOR = 900.0
 """Seconds for which a wake of ours makes a rule interesting: probed and asked about often."""
@@ -68,7 +72,11 @@ class Beliefs:
 
     def adopt(self, config: CompactConfig, etag: str | None, now: datetime) -> None:
         """A new configuration: beliefs of rules that stay are kept. What changed about a rule is looked at soon."""
-        before = self.rules
+        before, latest = self.rules, now + LONGEST_DRAIN
+        drains = {s.rule: s for s in config.states.values() if s.drain_until is not None and s.drain_until > latest}
+        if drains:
+            shortened = {id_: replace(state, drain_until=latest) for id_, state in drains.items()}
+            config = replace(config, states=config.states | shortened)
         self.config, self.etag = config, etag
         self.rules = {rule.id: rule for rule in config.rules}
         self.of = {id_: self.of.get(id_) or Belief() for id_ in self.rules}

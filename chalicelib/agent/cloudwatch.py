@@ -17,11 +17,15 @@ EVENTS_A_CALL = 3000
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html"""
 
 
+_THROTTLED = frozenset({"ThrottlingException", "Throttling", "ServiceUnavailableException"})
+"""Nothing is wrong with the stream then, and making it anew would be one more call to be throttled."""
+
+
 class LogSink(Protocol):
     """Where lines go. `put` blocks and raises OSError when they did not arrive."""
 
     def put(self, lines: list[str], at: datetime) -> None:
-        """Send the lines of one sequence, in order, in one call where they fit."""
+        """Send the lines of one sequence, in order, in one call where they fit. `at` is the time now."""
         ...
 
 
@@ -44,11 +48,16 @@ class CloudWatchSink:
             for start in range(0, len(lines), EVENTS_A_CALL):
                 events = [{"timestamp": stamp, "message": line} for line in lines[start : start + EVENTS_A_CALL]]
                 answer = self._client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
-                if answer.get("rejectedLogEventsInfo"):
-                    # Sending them again would be refused again: the clock is wrong, or the group keeps too little.
-                    log.error("CloudWatch Logs refused events: %s", answer["rejectedLogEventsInfo"])
-        except (BotoCoreError, ClientError) as error:
-            self._client = None  # the stream may be gone: it is made anew
+                refused = answer.get("rejectedLogEventsInfo")
+                if refused:
+                    # All of them, as they have one time, and that is ours: they are taken once our clock is right.
+                    raise OSError(f"CloudWatch Logs refused lines of {at.isoformat()}; is the clock right? {refused}")
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _THROTTLED:
+                self._client = None  # the stream may be gone: it is made anew
+            raise OSError(str(error)) from error
+        except BotoCoreError as error:
+            self._client = None
             raise OSError(str(error)) from error
 
     def _connect(self, group: str, stream: str) -> Any:  # noqa: ANN401  (boto3 makes its clients at run time)

@@ -38,6 +38,11 @@ class KeySource(Protocol):
         """The control plane does not know this key (any more): it was rotated, or deleted."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the key that is used may soon be none: its secret was gone, or held none, at the last look."""
+        ...
+
 
 class KeyFile:
     """A file, read at each use: rotating the key is writing the file anew."""
@@ -51,6 +56,10 @@ class KeyFile:
     def refused(self, key: str) -> None:
         del key  # the next call reads the file anyway
 
+    @property
+    def trouble(self) -> str | None:
+        return None  # without the file every call fails, and that is told
+
 
 class KeySecret:
     """A secret, kept in memory. Its last good value is used for as long as Secrets Manager does not answer."""
@@ -61,6 +70,11 @@ class KeySecret:
         self._look_at = 0.0
         self._looked_at = -REFUSED_AGAIN
         self._lock = asyncio.Lock()
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        return self._trouble
 
     async def get(self) -> str:
         async with self._lock:
@@ -82,7 +96,9 @@ class KeySecret:
         except (SecretUnavailableError, OSError) as error:
             log.warning("the API key could not be read, the last one is used on: %s", error)
             self._look_at = now + REFUSED_AGAIN
+            self._trouble = str(error)[:300]
             return
+        self._trouble = None
         self._look_at = now + KEPT * random.uniform(0.9, 1.1)  # noqa: S311  (jitter, not a secret)
 
 

@@ -15,7 +15,7 @@ from chalicelib.agent.control_plane import Unreachable
 from chalicelib.agent.xds import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from chalicelib.agent.beliefs import Beliefs
@@ -66,6 +66,12 @@ class Status:
     logs: Contact = field(default_factory=Contact)
     applied: str | None = None
     rejected: tuple[str, tuple[str, ...]] | None = None
+    key_trouble: Callable[[], str | None] = lambda: None
+    certificates: list[dict[str, Any]] = field(default_factory=list)
+
+    def secrets(self, lines: list[dict[str, Any]]) -> None:
+        """What became of every certificate."""
+        self.certificates = lines
 
     def outcome(self, outcome: Outcome) -> None:
         """What became of a configuration."""
@@ -106,6 +112,8 @@ class Status:
             },
             "control_plane": self.plane.view(),
             "logs": self.logs.view(),
+            "key": {"trouble": self.key_trouble()},
+            "certificates": self.certificates,
             "rules": rules,
         }
 
@@ -183,6 +191,11 @@ def _troubles(status: dict[str, Any], age: timedelta) -> Iterator[str]:
     for name, contact in (("the control plane", status["control_plane"]), ("the activity log", status["logs"])):
         if contact["error"]:
             yield f"{name} fails since {contact['error_since']}: {contact['error']}"
+    if status.get("key", {}).get("trouble"):
+        yield f"the API key cannot be read, the last one is used on: {status['key']['trouble']}"
+    for line in status.get("certificates", []):
+        if line["status"] != "ok" or line["detail"]:
+            yield f"certificate of {', '.join(line['hosts'])} is {line['status']}: {line['detail']}"
 
 
 def _words(rule: dict[str, Any]) -> str:

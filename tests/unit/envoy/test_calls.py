@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import boto3
@@ -164,6 +164,14 @@ def test_lines_arrive_in_order_and_a_stream_that_is_gone_is_made_anew(logs, tmp_
 def test_a_stream_that_is_there_already_is_used(logs, tmp_path):
     logs.create_log_stream(logGroupName="/g", logStreamName="lb_1/i-1")
     CloudWatchSink(settings(tmp_path)).put(["one"], datetime.now(UTC))
+    assert messages(logs) == ["one"]
+
+
+def test_lines_that_are_refused_for_their_time_have_not_arrived_and_the_clock_is_named(logs, tmp_path):
+    sink = CloudWatchSink(settings(tmp_path))
+    with pytest.raises(OSError, match="is the clock right"):
+        sink.put(["one"], datetime.now(UTC) + timedelta(hours=3))
+    sink.put(["one"], datetime.now(UTC))
     assert messages(logs) == ["one"]
 
 

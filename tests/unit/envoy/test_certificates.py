@@ -183,6 +183,15 @@ def test_while_secrets_manager_is_away_all_is_served_on_even_after_a_start(bench
     assert bench.told[-1][0]["detail"] is None
 
 
+def test_a_deleted_secret_is_said_and_the_last_good_pair_is_served_on(bench, good):
+    del bench.source.texts[arn("a_key")]
+    for _ in range(3):
+        bench.turn(EVERY * 1.1)
+    assert bench.certificates.loaded == {NAME_A}
+    assert bench.served(NAME_A) == good.chain
+    assert "can't find the specified secret" in bench.told[-1][0]["detail"]
+
+
 def test_one_that_is_taken_from_the_configuration_goes_after_envoy_has_given_it_up(bench):
     bench.beliefs.adopt(believe(bench.clock, site()).config, '"r2.s1"', bench.clock.now())
     bench.turn(1)

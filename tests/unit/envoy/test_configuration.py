@@ -100,6 +100,18 @@ def test_a_drain_switches_only_the_clusters_and_ends_by_itself_with_the_control_
     assert at(bench.file("cds")["resources"][0], *address) == "10.0.0.6"
 
 
+def test_a_drain_ends_within_a_minute_though_our_clock_is_an_hour_behind_and_the_control_plane_away(bench):
+    hour = timedelta(hours=1)
+    bench.plane.publish('"r1.s2"', [shell()], [drain("ru_2", bench.clock.now() + hour + timedelta(seconds=50))])
+    bench.turn()
+    bench.plane.away = True
+    assert bench.beliefs.config.drained(bench.clock.now()) == {"ru_2"}
+    bench.clock.pass_time(61)
+    bench.turn()
+    assert bench.beliefs.config.drained(bench.clock.now()) == frozenset()
+    assert "10.0.0.6" in json.dumps(bench.file("cds"))
+
+
 def at(value, *path):
     for step in path:
         value = value[step]

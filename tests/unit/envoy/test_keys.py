@@ -99,6 +99,11 @@ def test_while_the_secret_is_out_of_reach_or_broken_the_last_key_is_used_on(capl
         vault.down = True
         clock.pass_time(KEPT * 2)
         assert await key.get() == "ak_1_first"
+        assert key.trouble == "Secrets Manager does not answer"
+        vault.down, vault.value = False, "ak_1_first"
+        clock.pass_time(REFUSED_AGAIN)
+        await key.get()
+        assert key.trouble is None
 
     with caplog.at_level(logging.DEBUG):
         asyncio.run(job())

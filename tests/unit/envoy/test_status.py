@@ -105,6 +105,18 @@ def test_a_rejected_configuration_is_a_trouble_until_another_is_applied(tmp_path
     assert world.told()[0]
 
 
+def test_a_deleted_secret_is_a_trouble_while_what_it_held_is_used_on(tmp_path):
+    world = Watched(tmp_path)
+    gone = "Secrets Manager can't find the specified secret."
+    world.status.key_trouble = lambda: gone
+    world.status.secrets([{"hosts": ["a.test"], "arn": "arn:a", "status": "ok", "not_after": None, "detail": gone}])
+    world.live()
+    well, words = world.told()
+    assert not well
+    assert f"the API key cannot be read, the last one is used on: {gone}" in words
+    assert f"certificate of a.test is ok: {gone}" in words
+
+
 def test_an_agent_that_writes_no_more_is_told_dead(tmp_path):
     world = Watched(tmp_path)
     world.live()
