@@ -60,7 +60,7 @@ class Beliefs:
     """The configuration in force, and a belief for each of its rules.
 
     `ignored` has the rules that ignore clients, `idle_bytes` those whose TCP connections are in use otherwise than by
-    any byte.
+    any byte. `let_go` has each rule, and whether it is about TCP, whose clients have been held for long enough.
     """
 
     config: CompactConfig = field(default_factory=CompactConfig)
@@ -69,6 +69,7 @@ class Beliefs:
     of: dict[str, Belief] = field(default_factory=dict)
     ignored: dict[str, Ignore] = field(default_factory=dict)
     idle_bytes: dict[str, int] = field(default_factory=dict)
+    let_go: frozenset[tuple[str, bool]] = frozenset()
 
     def adopt(self, config: CompactConfig, etag: str | None, now: datetime) -> None:
         """A new configuration: beliefs of rules that stay are kept. What changed about a rule is looked at soon."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from chalicelib.agent.verifier import Verifier
     from chalicelib.agent.xds import XdsFiles
 
+    _Wanted = tuple[str | None, Collection[str], Collection[str], Collection[str], Collection[tuple[str, bool]]]
+
 log = logging.getLogger(__name__)
 
 SAVE_AGAIN = 30.0
@@ -57,7 +59,8 @@ class Configuration:
         self._saved = self._raw
         self._save_at = 0.0
         self._refused: str | None = None
-        self._in_force: tuple[str | None, Collection[str], Collection[str], Collection[str]] | None = None
+        self._in_force: _Wanted | None = None
+        self._back: frozenset[str] = frozenset()
         self.changed = asyncio.Event()
 
     def load_last_good(self) -> None:
@@ -110,18 +113,30 @@ class Configuration:
         """Write Envoy's files if the configuration, the drained or the absent rules are others than they were."""
         beliefs, raw = self._beliefs, self._raw
         config, etag = beliefs.config, beliefs.etag
-        wanted = (etag, config.drained(self._clock.now()), beliefs.absent(), self._loaded())
+        wanted = (etag, config.drained(self._clock.now()), beliefs.absent(), self._loaded(), beliefs.let_go)
         again = self._verifier.write_again()
         if wanted != self._in_force or again:
             before = await self._verifier.before()
+            self._files.has(self._verifier.has)
             versions = await asyncio.to_thread(self._files.write, config, *wanted[1:], again=again)
             self._in_force = wanted
             self._verifier.expect((etag or "").strip('"'), versions, before)
-        if raw is not self._saved and self._clock.monotonic() >= self._save_at:
+        if self._verifier.refused != self._back:
+            await asyncio.to_thread(self._put_back)
+        sound = self._verifier.sound == (etag or "").strip('"')
+        if raw is not self._saved and sound and self._clock.monotonic() >= self._save_at:
             await self._save(raw)
 
+    def _put_back(self) -> None:
+        """Routes that Envoy has refused: it goes on with the last good ones, and a restarted one must find them."""
+        verifier = self._verifier
+        for name in verifier.refused - self._back:
+            if self._files.put_back(name, verifier.has.get(name)):
+                log.warning("%s is put back to what Envoy has", name)
+        self._back = verifier.refused
+
     async def _save(self, raw: dict[str, Any]) -> None:
-        """Only what could be rendered is kept for the next start; a full disk must not keep it from being served."""
+        """Only what Envoy could begin with is kept for the next start; a full disk keeps nothing from being served."""
         self._save_at = self._clock.monotonic() + SAVE_AGAIN
         try:
             await asyncio.to_thread(self._last_good.parent.mkdir, parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.agent.envoy_admin import EnvoySilentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from chalicelib.agent.beliefs import Beliefs
     from chalicelib.agent.clock import Clock
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELD_AFTER = 2.0
+LET_GO_AFTER = 1.0
+"""Seconds after the time for a start: Envoy itself counts attempts, which take three times as long in a black hole."""
+
+LET_GO_FOR = 5.0
+"""An attempt and the pause before it take 2 s at most, and Envoy has a change of 2,000 rules within 1.5 s. Whoever is
+still there afterwards died with a killed Envoy, and must not keep others out."""
+
 LARGEST_LOG = 16 * 1024 * 1024
 STALE = 10.0
 """A start record that is read so late wakes nobody: who still waits is among the held, everybody else has gone."""
@@ -99,6 +106,7 @@ class Follower:
         self._mind_the_clock()
         # Streams of an Envoy that was killed have no end: they must not wake for ever.
         self._activity.forget_silent(now.timestamp() - self._silent_after, self._periodic)
+        self._beliefs.let_go = frozenset(self._overdue(now.timestamp()))
         waiting: dict[tuple[str, bool], Started] = {}
         for started in self._activity.held.values():
             if now.timestamp() - started.at >= HELD_AFTER:
@@ -125,6 +133,19 @@ class Follower:
                 self._activity.used(started.rule, started.at)
         elif now.timestamp() - started.at < STALE:
             self._wake(started.rule, _cause(started, "tcp" if started.tcp else "http"))
+
+    def _overdue(self, now: float) -> Iterator[tuple[str, bool]]:
+        """Rules, and whether it is TCP, of clients that are held for longer than a start may take.
+
+        A request that only takes its target long is none of them: Envoy tells of its upstream once a period.
+        """
+        for started in self._activity.held.values():
+            rule, belief = self._beliefs.rules.get(started.rule), self._beliefs.of.get(started.rule)
+            if rule is None or belief is None or (belief.accepts and not started.tcp):
+                continue
+            since = started.at + max(rule.start_minutes * 60, self._periodic) + LET_GO_AFTER
+            if since <= now <= since + LET_GO_FOR:
+                yield started.rule, started.tcp
 
     def _mind_the_clock(self) -> None:
         """A clock that is set must not make streams look silent, nor keep whoever waits from being woken for."""

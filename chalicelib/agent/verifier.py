@@ -21,6 +21,7 @@ FIRST_LOOK = 0.02
 SLOWEST_LOOK = 1.0
 """A look costs Envoy 85 ms at 2,000 rules: each is twice as late as the one before."""
 
+ROUTES = "rds:"
 TAKEN_WITHIN = 10.0
 WRITE_AGAIN = 30.0
 """Envoy does not try a port again that was taken; what it refused is written again after so many seconds."""
@@ -52,12 +53,19 @@ class Verifier:
 
     `diverted` is the newest configuration whose clusters Envoy has: all that a drain needs. A listener that Envoy
     refuses must not keep every other rule of this proxy from being stopped.
+
+    `sound` is the newest one that Envoy could begin with: of clusters and listeners it leaves out only the bad ones,
+    but all routes of a port for one of them. `refused` are those routes, and `has` the version of each file that Envoy
+    has taken last.
     """
 
     admin: EnvoyAdmin
     clock: Clock
     tell: Callable[[Outcome], None]
     diverted: str = ""
+    sound: str = ""
+    refused: frozenset[str] = frozenset()
+    has: dict[str, str] = field(default_factory=dict)
     _expected: _Expected | None = None
     _taken: dict[str, str] = field(default_factory=dict)
     _told: tuple[str, tuple[str, ...]] | None = None
@@ -72,6 +80,7 @@ class Verifier:
     def expect(self, etag: str, versions: Mapping[str, str], before: Mapping[str, Update]) -> None:
         """From now on this is to be in force. An empty `etag` (the last good one, after a start) has no outcome."""
         now = self.clock.monotonic()
+        self.refused = frozenset()
         self._expected = _Expected(etag, versions, before, now, now)
 
     def write_again(self) -> bool:
@@ -95,6 +104,7 @@ class Verifier:
             if expected is not self._expected:
                 return  # something newer was written while Envoy answered
             missing = [kind for kind, version in expected.versions.items() if _version(found, kind) != version]
+            self.has |= {kind: version for kind, version in expected.versions.items() if kind not in missing}
             if "cds" not in missing:
                 self.diverted = expected.etag or self.diverted
             if not missing:
@@ -102,6 +112,7 @@ class Verifier:
                 self._settled(expected)
                 return
             refused = [kind for kind in missing if _refused(found, kind) > _refused(expected.before, kind)]
+            self._judge_routes(expected, missing, refused, late=late)
             if refused or late:
                 words = await self._words(refused, missing)
                 self._not_taken(expected, words)
@@ -109,8 +120,14 @@ class Verifier:
             if late:
                 self._not_taken(expected, (str(error),))
 
+    def _judge_routes(self, expected: _Expected, missing: list[str], refused: list[str], *, late: bool) -> None:
+        """Routes may be missing without being bad: nobody asks for them where their port was taken."""
+        self.refused = frozenset(kind for kind in refused if kind.startswith(ROUTES))
+        if not any(kind.startswith(ROUTES) for kind in missing) or (late and not self.refused):
+            self.sound = expected.etag or self.sound
+
     def _settled(self, expected: _Expected) -> None:
-        self.diverted = expected.etag or self.diverted
+        self.diverted = self.sound = expected.etag or self.diverted
         self._expected = None
         self._say(Outcome(expected.etag, self.clock.now()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.clusters import clusters
@@ -28,6 +29,7 @@ class XdsFiles:
         self._settings = settings
         self._xds = settings.run_dir / "xds"
         self._written: dict[str, list[dict[str, Any]]] = {}
+        self._earlier: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(dict)
         # Envoy outlives us: a version of ours must not be one of our predecessor's.
         self._life = f"{time.time_ns() // 1_000_000:x}"
         self._number = 0
@@ -42,6 +44,7 @@ class XdsFiles:
         drained: Collection[str],
         absent: Collection[str],
         loaded: Collection[str] = (),
+        let_go: Collection[tuple[str, bool]] = (),
         *,
         again: bool = False,
     ) -> Mapping[str, str]:
@@ -58,7 +61,7 @@ class XdsFiles:
         periodic = f"{settings.periodic_seconds:g}s"
         rds = self._xds / "rds"
         wanted = {
-            "cds": clusters(config.rules, drained, absent),
+            "cds": clusters(config.rules, drained, absent, let_go),
             **routes,
             "lds": listeners(config.rules, settings.bind_address, settings.access_log, rds, periodic, tls),
         }
@@ -70,15 +73,39 @@ class XdsFiles:
                 self._put(name, wanted[name])
         for name in self._written.keys() - wanted.keys():
             del self._written[name], self.versions[name]
+            self._earlier.pop(name, None)
             self._file(name).unlink(missing_ok=True)
         return dict(self.versions)
 
     def _put(self, name: str, resources: list[dict[str, Any]]) -> None:
         self._number += 1
         version = f"{self._life}-{self._number}"
-        atomic_write(self._file(name), json.dumps({"version_info": version, "resources": resources}))
+        self._store(name, version, resources)
         self._written[name] = resources
         self.versions[name] = version
+        self._earlier[name][version] = resources
+
+    def put_back(self, name: str, version: str | None) -> bool:
+        """Put the file back as it was at that version, which Envoy has, so that it could begin with it anew.
+
+        What is wanted stays what it was: written again, it is tried again. False where that version is not known.
+        """
+        known = self._earlier[name]
+        if version is None or version not in known:
+            return False
+        self._store(name, version, known[version])
+        return True
+
+    def has(self, versions: Mapping[str, str]) -> None:
+        """Envoy has taken these versions: whatever came before them is forgotten."""
+        for name, version in versions.items():
+            known = self._earlier[name]
+            if version in known:
+                for older in [one for one in known if int(one.split("-")[1]) < int(version.split("-")[1])]:
+                    del known[older]
+
+    def _store(self, name: str, version: str, resources: list[dict[str, Any]]) -> None:
+        atomic_write(self._file(name), json.dumps({"version_info": version, "resources": resources}))
 
     def _file(self, name: str) -> Path:
         """Envoy takes all clusters from one file, and all listeners, but refuses one with two route configurations."""

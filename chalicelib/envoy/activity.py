@@ -64,6 +64,7 @@ class _Stream:
     connected: bool = False
     since: float | None = None
     moved: int = 0
+    began: float | None = None
 
     def busy(self, at: float, new: int, least: int) -> bool:
         """Whether it has moved `least` bytes a minute since it was last asked that, or since the minute began.
@@ -138,7 +139,7 @@ class Activity:
             self._end(record.stream)
             return None
         if record.kind in _STARTS:
-            self._streams[record.stream] = _Stream(record.rule, record.tcp, record.at)
+            self._streams[record.stream] = _Stream(record.rule, record.tcp, record.at, began=record.at)
             self.held[record.stream] = record.started
             return self.held[record.stream]
         self._continue(record)
@@ -195,6 +196,8 @@ class Activity:
             stream.heard += seconds
             if stream.since is not None:
                 stream.since += seconds
+            if stream.began is not None:
+                stream.began += seconds
         self.held.update((id_, replace(held, at=held.at + seconds)) for id_, held in self.held.items())
 
     def _continue(self, record: _Record) -> None:
@@ -206,7 +209,8 @@ class Activity:
             if record.served and (record.rx or record.tx):
                 self.used(record.rule, record.at)
         if not record.served:
-            self.held.setdefault(record.stream, record.started)
+            began = record.at if known.began is None else known.began
+            self.held.setdefault(record.stream, replace(record.started, at=began))
         elif not known.connected:
             known.connected = True
             self.held.pop(record.stream, None)

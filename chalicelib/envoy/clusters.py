@@ -27,12 +27,17 @@ def cluster_name(rule_id: str, port: int, protocol: str = "http") -> str:
 
 
 def clusters(
-    rules: Iterable[CompactRule], drained: Collection[str] = (), absent: Collection[str] = ()
+    rules: Iterable[CompactRule],
+    drained: Collection[str] = (),
+    absent: Collection[str] = (),
+    let_go: Collection[tuple[str, bool]] = (),
 ) -> list[dict[str, Any]]:
     """Every target cluster.
 
     A drained rule's endpoints are replaced by one that refuses. `absent` rules may not start and are not there: their
-    TCP clusters are left out, and Envoy closes their clients at once (flag NC) instead of holding them in vain.
+    TCP clusters are left out, and Envoy closes their clients at once (flag NC) instead of holding them in vain. So it
+    is for a moment with those of `let_go`, a rule and whether it is about TCP: its next attempt lets go whom it holds,
+    and who is connected stays.
     """
     made = []
     for rule in rules:
@@ -40,8 +45,9 @@ def clusters(
         http = {(route.target, route.protocol) for route in rule.http}
         # A TCP route to a port that speaks HTTP/1.1 has the same cluster.
         tcp = {(route.target, "http") for route in rule.tcp} - http
-        made += [target_cluster(rule.id, port, addresses, spoken) for port, spoken in sorted(http)]
-        if rule.id not in absent:
+        if (rule.id, False) not in let_go:
+            made += [target_cluster(rule.id, port, addresses, spoken) for port, spoken in sorted(http)]
+        if rule.id not in absent and (rule.id, True) not in let_go:
             made += [target_cluster(rule.id, port, addresses, None) for port, _ in sorted(tcp)]
     return made
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _TYPES = "type.googleapis.com/envoy"
 ATTEMPTS_A_MINUTE = 120
 """Refused ones, at the back-off below: it is half a second on average. In a black hole each takes the cluster's
-connect_timeout as well, so a hold lasts up to three times as long there; Envoy has no other bound that would not also
-cut what has been spliced (research/envoy.md, section 1)."""
+connect_timeout as well, and Envoy has no other bound that would not also cut what has been spliced (research/envoy.md,
+section 1): there the agent lets go, and only without it a hold lasts up to three times as long."""
 HELD_BODY = 16 * 1024 * 1024
 _SAFE = "connect-failure,refused-stream,reset-before-request"
 _READS = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,15 @@ class Guest:
 
     def stop(self) -> None:
         self._loop.run(self._stop())
+
+    def refuse(self) -> None:
+        """Whoever is connected stays; nobody else is let in."""
+        self._loop.run(self._refuse())
+
+    async def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     async def _stop(self) -> None:
         if self._server is not None:
@@ -80,3 +90,26 @@ async def greeting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     """A protocol whose server speaks first."""
     writer.write(b"220 hello\r\n")
     await echo(reader, writer)
+
+
+class BlackHole:
+    """A port whose packets vanish: a queue of connections that is full, so that the kernel drops whoever comes.
+
+    There is no RST and no answer, as with the address of an instance that is stopped (listen(2): the backlog).
+    """
+
+    def __init__(self, address: str, port: int) -> None:
+        self._full = socket.socket()
+        self._full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._full.bind((address, port))
+        self._full.listen(0)
+        self._inside = socket.create_connection((address, port))
+        with contextlib.suppress(TimeoutError), socket.socket() as outside:
+            outside.settimeout(0.2)
+            outside.connect((address, port))
+            raise AssertionError("the queue is not full")
+
+    def close(self) -> None:
+        """From now on nothing is there: whoever tries is refused."""
+        self._inside.close()
+        self._full.close()

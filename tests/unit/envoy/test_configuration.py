@@ -55,6 +55,12 @@ class Bench:
 
         asyncio.run(once())
 
+    def taken(self) -> None:
+        """Turn, and Envoy takes what was written."""
+        self.turn()
+        self.envoy.has = dict(self.files.versions)
+        self.turn(8)
+
     def file(self, kind: str) -> dict:
         return json.loads((self.settings.run_dir / "xds" / kind / f"{kind}.json").read_text())
 
@@ -143,7 +149,7 @@ def test_what_we_do_not_understand_is_rejected_once_by_its_own_name_and_the_last
 
 def test_the_last_good_configuration_is_served_after_a_start_without_the_control_plane(bench, tmp_path):
     bench.plane.publish('"r1.s1"', [shell()], [drain("ru_2", START + timedelta(seconds=30))])
-    bench.turn()
+    bench.taken()
     again = Bench(tmp_path, bench.clock)
     again.plane.away = True
     again.configuration.load_last_good()
@@ -169,6 +175,7 @@ def test_a_full_disk_does_not_keep_a_configuration_from_being_served_and_it_is_k
     bench.plane.publish('"r1.s1"', [shell()])
     bench.turn()
     assert bench.names("lds") == ["tcp-20001"]
+    bench.taken()
     state.unlink()
     bench.clock.pass_time(60)
     bench.turn()
@@ -185,6 +192,49 @@ def test_what_envoy_refused_is_written_again_by_and_by(bench):
     bench.clock.pass_time(60)
     bench.turn()
     assert bench.files.versions["lds"] != first["lds"]
+
+
+def test_routes_that_envoy_refuses_are_put_back_on_the_disk_and_are_not_what_the_next_start_begins_with(
+    bench, tmp_path
+):
+    routes = bench.settings.run_dir / "xds" / "rds" / "http-80.json"
+    bench.plane.publish('"r1.s1"', [site()])
+    bench.taken()
+    good = routes.read_text()
+    bench.plane.publish('"r2.s1"', [site(), site("ru_3")])
+    bench.turn()
+    assert "ru-3.example.com" in routes.read_text()
+    bench.envoy.has |= {kind: version for kind, version in bench.files.versions.items() if kind != "rds:http-80"}
+    bench.envoy.refused = {"rds:http-80": 1}
+    bench.turn(20)
+    assert [(outcome.etag, bool(outcome.errors)) for outcome in bench.outcomes] == [("r1.s1", False), ("r2.s1", True)]
+    assert routes.read_text() == good
+    # Tried again by and by, refused again, put back again.
+    bench.clock.pass_time(60)
+    bench.turn()
+    assert routes.read_text() != good
+    bench.envoy.refused = {"rds:http-80": 2}
+    bench.turn(20)
+    assert routes.read_text() == good
+    again = Bench(tmp_path, bench.clock)
+    again.configuration.load_last_good()
+    assert set(again.beliefs.rules) == {"ru_1"}
+    bench.plane.publish('"r3.s1"', [site(), site("ru_4")])
+    bench.taken()
+    assert "ru-4.example.com" in routes.read_text()
+    again.configuration.load_last_good()
+    assert set(again.beliefs.rules) == {"ru_1", "ru_4"}
+
+
+def test_a_port_that_is_taken_keeps_no_configuration_from_being_kept_for_the_next_start(bench, tmp_path):
+    bench.plane.publish('"r1.s1"', [site(), shell()])
+    bench.turn()
+    bench.envoy.has = {"cds": bench.files.versions["cds"]}
+    bench.envoy.refused = {"lds": 1}
+    bench.turn(150)
+    again = Bench(tmp_path, bench.clock)
+    again.configuration.load_last_good()
+    assert set(again.beliefs.rules) == {"ru_1", "ru_2"}
 
 
 def test_a_wish_to_send_again_is_passed_on_without_a_new_configuration(bench):
@@ -226,7 +276,7 @@ def test_certificates_are_kept_for_bad_times_and_only_by_their_names(bench, tmp_
     bench.turn()
     bench.plane.etag = '"r1.s2"'
     bench.plane.config = {"rules": None, "states": {"items": []}}
-    bench.turn()
+    bench.taken()
     again = Bench(tmp_path, bench.clock)
     again.configuration.load_last_good()
     assert again.beliefs.config.certificates == parse_certificates([pair("a", "ru-1.example.com")])

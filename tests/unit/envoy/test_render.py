@@ -368,3 +368,9 @@ def test_browsers_never_meet_an_error_of_envoy_itself():
     page = mapper["body_format_override"]["text_format_source"]["inline_string"]
     assert 'http-equiv="refresh"' in page
     assert "%" not in page  # Envoy would read it as a command
+
+
+def test_whose_clients_are_let_go_has_no_cluster_for_a_moment_and_listeners_do_not_change():
+    assert clusters([SITE, SHELL], let_go={("ru_2", True)}) == clusters([SITE])
+    assert clusters([SITE, SHELL], let_go={(SITE.id, False)}) == clusters([SHELL])
+    assert clusters([SITE, SHELL], let_go={(SITE.id, True), ("ru_2", False)}) == clusters([SITE, SHELL])

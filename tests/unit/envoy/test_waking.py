@@ -247,3 +247,42 @@ def test_a_clock_that_is_set_by_an_hour_neither_forgets_nor_silences_who_is_held
     bench.turn()
     counted = [minute for (rule, _), minute in bench.activity.minutes.items() if rule == "ru_3"]
     assert (sum(m.connections for m in counted), sum(m.bytes_in for m in counted)) == (1, 25)
+
+
+def test_who_is_held_for_longer_than_a_start_may_take_is_let_go_and_nobody_else(bench):
+    bench.write("TcpConnectionStart", "ru_2", "s1")
+    bench.write("DownstreamStart", "ru_1", "s2")
+    for _ in range(10):
+        bench.pass_time(60)
+        assert bench.beliefs.let_go == frozenset()
+        bench.write("TcpPeriodic", "ru_2", "s1")
+        bench.write("DownstreamPeriodic", "ru_1", "s2")
+    bench.pass_time(2)
+    assert bench.beliefs.let_go == {("ru_2", True), ("ru_1", False)}
+    bench.write("TcpConnectionEnd", "ru_2", "s1")
+    bench.turn()
+    assert bench.beliefs.let_go == {("ru_1", False)}
+    # What never ends died with its Envoy: others are not kept out for it.
+    bench.pass_time(6)
+    assert bench.beliefs.let_go == frozenset()
+
+
+def test_a_request_that_a_running_target_takes_long_to_answer_is_not_let_go(bench):
+    bench.write("DownstreamStart", "ru_1", "s1")
+    bench.beliefs.of["ru_1"].accepts = True
+    for _ in range(13):
+        bench.pass_time(50)
+        bench.write("DownstreamPeriodic", "ru_1", "s1")
+        assert bench.beliefs.let_go == frozenset()
+
+
+def test_since_when_a_client_is_held_outlives_the_agent(bench):
+    bench.write("TcpConnectionStart", "ru_2", "s1")
+    for _ in range(4):
+        bench.pass_time(60)
+        bench.write("TcpPeriodic", "ru_2", "s1")
+    bench.turn()
+    again = Activity()
+    again.restore({}, json.loads(json.dumps(bench.activity.open_streams())))
+    again.feed(bench.log.read_bytes().splitlines()[-1])
+    assert again.held["s1"].at == START.timestamp()
