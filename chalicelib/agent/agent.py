@@ -176,7 +176,7 @@ class Agent:
         now = self._clock.monotonic()
         pending = any(belief.waiting(now) for belief in self._beliefs.of.values())
         if pending or self._beliefs.config.drained(self._clock.now()):
-            return PENDING_POLL
+            return min(PENDING_POLL, self._settings.poll_seconds)
         return self._settings.poll_seconds * random.uniform(0.9, 1.1)  # noqa: S311  (jitter, not a secret)
 
     def _beat_pause(self) -> float:

@@ -70,7 +70,7 @@ class Configuration:
             config = _parsed(raw)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("the last good configuration is unreadable: %s", error)
             return
         self._raw = self._saved = raw

@@ -50,7 +50,10 @@ class HttpControlPlane:
         if status == 304:  # noqa: PLR2004
             return None
         parts = [body.get(part) for part in ("rules", "states")]
-        if not all(part is None or (isinstance(part, dict) and "items" in part) for part in parts):
+        # A proxy on the way may answer 200 with something else: no part of it may look like one that did not change.
+        if not {"rules", "states"} <= body.keys() or not all(
+            part is None or (isinstance(part, dict) and "items" in part) for part in parts
+        ):
             raise Unreachable("GET /config: the answer is not what the protocol says")
         etag = answer_headers.get("ETag")
         if not etag:
@@ -82,5 +85,5 @@ class HttpControlPlane:
                 raw = await answer.read()
                 data = await answer.json(content_type=None) if raw and answer.status not in {204, 304} else {}
                 return answer.status, answer.headers, data if isinstance(data, dict) else {}
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             raise Unreachable(f"{method} {path}: {type(error).__name__}: {error}") from error

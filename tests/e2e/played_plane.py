@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class ControlPlane:
-    """Configuration with ETags, reports, wakes; and CloudWatch Logs and secrets beside it. Both can be away."""
+    """Configuration with ETags, reports, wakes; and CloudWatch Logs and secrets beside it. Both can be away.
+
+    `throttled`: CloudWatch Logs refuses every call. `nonsense`: the configuration is this, whatever was published.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -28,6 +31,10 @@ class ControlPlane:
         self.lines: list[dict[str, Any]] = []
         self.certificates: list[dict[str, Any]] = []
         self.secrets: dict[str, list[str]] = {}
+        self.throttled = False
+        self.refused_calls = 0
+        self.nonsense: bytes | None = None
+        self.nonsense_handed = 0
         self._runner: web.AppRunner | None = None
         self._logs: web.AppRunner | None = None
 
@@ -87,6 +94,10 @@ class ControlPlane:
     def come_logs(self) -> None:
         self._logs = self._loop.run(self._serve(self.logs_port, [web.post("/", self._put)]))
 
+    @property
+    def is_there(self) -> bool:
+        return self._runner is not None
+
     def go(self) -> None:
         if self._runner is not None:
             self._loop.run(self._runner.cleanup())
@@ -115,6 +126,9 @@ class ControlPlane:
 
     async def _config(self, request: web.Request) -> web.Response:
         assert request.headers["Authorization"] == f"Bearer {KEY}"
+        if self.nonsense is not None:
+            self.nonsense_handed += 1
+            return web.Response(body=self.nonsense, headers={"ETag": '"r0.s0"'}, content_type="application/json")
         known = request.headers.get("If-None-Match", "").strip('"')
         if known == self.etag and self.resend_from is None:
             return web.Response(status=304)
@@ -143,6 +157,10 @@ class ControlPlane:
         target = request.headers["X-Amz-Target"]
         if target.startswith("secretsmanager."):
             return self._secret(target, json.loads(await request.read())["SecretId"])
+        if self.throttled:
+            self.refused_calls += 1
+            body = {"__type": "ThrottlingException", "message": "Rate exceeded"}
+            return web.Response(status=400, text=json.dumps(body), content_type="application/x-amz-json-1.1")
         if target.endswith(".PutLogEvents"):
             body = json.loads(await request.read())
             assert body["logStreamName"] == "lb_test/i-proxy"

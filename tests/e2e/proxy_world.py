@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import socket
 import ssl
 import subprocess
@@ -50,6 +51,7 @@ class World:
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="autostop-", dir="/dev/shm")
     )
     _command: list[str] = field(default_factory=list)
+    _envoy: list[str] = field(default_factory=list)
     _env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -103,7 +105,8 @@ class World:
         made = subprocess.run([*self._command, "--bootstrap"], cwd=ROOT, capture_output=True, text=True, check=True)
         self.start_agent()
         until((self.run_dir / "xds" / "lds" / "lds.json").exists)
-        self.processes.start("envoy", [str(ROOT / ".venv" / "bin" / "envoy"), *json.loads(made.stdout)], self._env)
+        self._envoy = [str(ROOT / ".venv" / "bin" / "envoy"), *json.loads(made.stdout)]
+        self.start_envoy()
         until(lambda: self.plane.applied(self.plane.etag), what="the first configuration applied")
 
     def end(self) -> None:
@@ -118,15 +121,29 @@ class World:
     def start_agent(self) -> None:
         self.processes.start("agent", self._command, self._env)
 
+    def start_envoy(self) -> None:
+        self.processes.start("envoy", self._envoy, self._env)
+
     def status(self) -> tuple[int, str]:
         """What `--status` says, and its exit code."""
         asked = subprocess.run([*self._command, "--status"], cwd=ROOT, capture_output=True, text=True, check=False)
         return asked.returncode, asked.stdout
 
     def kill_agent(self) -> None:
-        agent = self.processes.running.pop("agent")
-        agent.kill()
-        agent.wait()
+        self._kill("agent")
+
+    def kill_envoy(self) -> None:
+        self._kill("envoy")
+
+    def _kill(self, name: str) -> None:
+        process = self.processes.running.pop(name)
+        process.kill()
+        process.wait()
+
+    def disk_full_for_the_agent(self, *, full: bool) -> None:
+        """Every write of the agent fails, on disk and on tmpfs (setrlimit(2): EFBIG, as Python ignores SIGXFSZ)."""
+        limit = 0 if full else resource.RLIM_INFINITY
+        resource.prlimit(self.processes.running["agent"].pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def guest(self, talk: Any, tls: Any = None) -> Guest:
         address = f"{self.block}.{11 + len(self.guests)}"

@@ -59,6 +59,9 @@ def test_a_poll_answers_etag_and_parts_or_nothing(tmp_path):
     [
         {"text": "no JSON", "headers": {"ETag": '"r1.s1"'}},
         {"text": "[1]"},
+        {"text": '"a text"', "headers": {"ETag": '"r1.s1"'}},
+        {"text": '{"rules": null}', "headers": {"ETag": '"r1.s1"'}},
+        {"text": "[" * 100_000, "headers": {"ETag": '"r1.s1"'}},
         {"text": json.dumps(BODY)},
         {"text": '{"rules": [1]}', "headers": {"ETag": '"r1.s1"'}},
         {"text": "{}", "status": 200, "headers": {"ETag": ""}},

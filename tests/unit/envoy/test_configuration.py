@@ -160,7 +160,7 @@ def test_the_last_good_configuration_is_served_after_a_start_without_the_control
     assert set(again.files.versions.values()).isdisjoint(bench.files.versions.values())
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"rules": [{}], "states": []}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"rules": [{}], "states": []}', "\x00", "[" * 100_000])
 def test_a_last_good_configuration_that_is_unreadable_is_none(tmp_path, text):
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "config.json").write_text(text)
