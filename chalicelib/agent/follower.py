@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chalicelib.agent.tailer import Tailer
     from chalicelib.envoy.activity import Activity, Minute, Started
 
-    Checkpoint = tuple[tuple[int, int], dict[tuple[str, str], Minute], dict[str, dict[str, Any]]]
+    Checkpoint = tuple[tuple[int, int], dict[tuple[str, str], Minute], dict[str, list[Any]]]
 
 log = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ class Sequence:
     hole: bool = False
     sent: bool = False
     on_disk: bool = False
-    streams: dict[str, dict[str, Any]] = field(default_factory=dict)
+    streams: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -70,7 +70,7 @@ class Spool:
         return self.sequences[-1].position if self.sequences else None
 
     @property
-    def streams(self) -> dict[str, dict[str, Any]]:
+    def streams(self) -> dict[str, list[Any]]:
         """Those that were open at `position`."""
         return self.sequences[-1].streams if self.sequences else {}
 
@@ -90,7 +90,7 @@ class Spool:
         through: datetime,
         config: str,
         position: tuple[int, int],
-        streams: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+        streams: Mapping[str, list[Any]] = MappingProxyType({}),
         *,
         hole: bool,
     ) -> Sequence:
@@ -152,7 +152,7 @@ class Spool:
         }
         try:
             self._dir.mkdir(parents=True, exist_ok=True)
-            atomic_write(self._path(sequence.seq), json.dumps(content), durable=True)
+            atomic_write(self._path(sequence.seq), json.dumps(content))
         except OSError:
             log.exception("sequence %d is only in memory: the spool cannot be written", sequence.seq)
             return False

@@ -7,7 +7,7 @@ after a hold, so they are not looked at (research/envoy.md, section 2).
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from chalicelib.envoy.clusters import WARM_UP
 from chalicelib.envoy.compact import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from chalicelib.envoy.compact import Ignore
 
@@ -65,6 +65,11 @@ class _Stream:
     since: float | None = None
     moved: int = 0
     began: float | None = None
+
+    def as_list(self) -> list[Any]:
+        """Its fields in their order, as asdict is twenty times as slow."""
+        counted = [self.rx, self.tx, self.connected, self.since, self.moved]
+        return [self.rule, self.tcp, self.heard, *counted, self.began]
 
     def busy(self, at: float, new: int, least: int) -> bool:
         """Whether it has moved `least` bytes a minute since it was last asked that, or since the minute began.
@@ -176,17 +181,17 @@ class Activity:
             self._end(id_)
         return len(silent)
 
-    def open_streams(self) -> dict[str, dict[str, Any]]:
+    def open_streams(self) -> dict[str, list[Any]]:
         """What is known of each stream, as JSON, for a checkpoint; of the newest where they are too many."""
         newest = list(self._streams.items())[-MOST_OPEN:]
-        return {id_: asdict(stream) for id_, stream in newest}
+        return {id_: stream.as_list() for id_, stream in newest}
 
-    def restore(self, minutes: Mapping[tuple[str, str], Minute], streams: Mapping[str, Mapping[str, Any]]) -> None:
+    def restore(self, minutes: Mapping[tuple[str, str], Minute], streams: Mapping[str, Iterable[Any]]) -> None:
         """Go on from a checkpoint: what is fed from now on adds to these. A stream that cannot be read is left out."""
         self.minutes |= {key: replace(minute) for key, minute in minutes.items()}
         for id_, known in streams.items():
             try:
-                self._streams[id_] = _Stream(**known)
+                self._streams[id_] = _Stream(*known)
             except TypeError:
                 continue  # written by another version: as if it had begun before us
 

@@ -86,7 +86,7 @@ class World:
                     "run_dir": str(self.run_dir),
                     "state_dir": str(self.home / "state"),
                     "bind_address": self.address,
-                    "poll_seconds": 0.2,
+                    "poll_seconds": 0.1,
                     "heartbeat_seconds": 1,
                     "periodic_seconds": 1,
                     "tls_dir": self.tls_dir.name,

@@ -106,7 +106,7 @@ def test_without_control_plane_and_log_api_what_runs_is_served_who_waits_waits_a
         world.plane.go_logs()
         try:
             with world.connect(listen) as waiting:
-                assert is_silent(waiting, 4)  # four heartbeats, twenty polls
+                assert is_silent(waiting, 3)  # three heartbeats, thirty polls
                 assert not world.plane.woken("ru_wait")
                 world.plane.come()
                 back = time.monotonic()
@@ -141,6 +141,7 @@ def test_a_killed_envoy_comes_back_with_the_last_configuration_and_the_agent_goe
     guest.start()
     agent = world.processes.running["agent"].pid
     assert world.request("GET", port, "back.test").status == 200
+    until(lambda: world.plane.summaries("ru_back"))
     world.plane.go()
     try:
         world.kill_envoy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -104,6 +105,40 @@ def test_a_drain_switches_only_the_clusters_and_ends_by_itself_with_the_control_
     bench.plane.away = True
     bench.turn(60)
     assert at(bench.file("cds")["resources"][0], *address) == "10.0.0.6"
+
+
+def test_ten_minutes_without_the_control_plane_change_nothing_and_then_what_is_new_is_there_at_once(bench):
+    bench.plane.publish('"r1.s1"', [site(), shell()])
+    bench.taken()
+    before = {kind: bench.file(kind) for kind in ("cds", "lds")}
+    bench.plane.away = True
+    bench.plane.publish('"r2.s1"', [site()])
+    for _ in range(600):
+        bench.turn()
+        bench.clock.pass_time(0.9)
+    assert {kind: bench.file(kind) for kind in ("cds", "lds")} == before
+    assert set(bench.beliefs.rules) == {"ru_1", "ru_2"}
+    bench.plane.away = False
+    bench.turn()
+    assert bench.names("lds") == ["http-80"]
+
+
+def test_the_last_good_configuration_is_on_the_disk_before_it_takes_the_place_of_the_one_before(bench, monkeypatch):
+    """XFS may otherwise leave an empty file where the machine loses its power."""
+    kept = bench.settings.state_dir / "config.json"
+    seen = []
+
+    def fsync(descriptor: int, real=os.fsync) -> None:
+        seen.append(("ru_3" in kept.read_text() if kept.exists() else None, os.fstat(descriptor).st_size > 0))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    bench.plane.publish('"r1.s1"', [site()])
+    bench.taken()
+    bench.plane.publish('"r2.s1"', [site("ru_3")])
+    bench.taken()
+    assert seen == [(None, True), (False, True)]
+    assert "ru_3" in kept.read_text()
 
 
 def test_a_drain_ends_within_a_minute_though_our_clock_is_an_hour_behind_and_the_control_plane_away(bench):

@@ -140,7 +140,7 @@ class FullDisk:
     def __init__(self) -> None:
         self.full = False
 
-    def write(self, path, text, *, durable) -> None:
+    def write(self, path, text) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
         path.write_text(text)
