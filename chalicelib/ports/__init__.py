@@ -15,6 +15,16 @@ from chalicelib.ports.cloud import (
 )
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
+from chalicelib.ports.provisioning import (
+    BootScript,
+    OpenedRules,
+    ProvisionQueue,
+    Provisions,
+    ProxyAddresses,
+    ProxyMachines,
+    ProxyRoles,
+    ProxySecrets,
+)
 from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore, SecretReports
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
@@ -27,6 +37,7 @@ __all__ = [
     "ActivityStore",
     "ApiKeyRepository",
     "BackOffs",
+    "BootScript",
     "Clock",
     "Compute",
     "Deployment",
@@ -41,10 +52,17 @@ __all__ = [
     "Memberships",
     "Metrics",
     "Network",
+    "OpenedRules",
     "Page",
     "PollState",
     "Prices",
     "Product",
+    "ProvisionQueue",
+    "Provisions",
+    "ProxyAddresses",
+    "ProxyMachines",
+    "ProxyRoles",
+    "ProxySecrets",
     "ProxyStore",
     "RdsProduct",
     "ReconcileRequest",

@@ -34,6 +34,13 @@ def read_network(network: Network, balancer: LoadBalancer) -> NetworkFacts:
     )
 
 
+def read_groups(network: Network, balancer: LoadBalancer) -> NetworkFacts:
+    """Only what is to know before ports are opened: the VPC's range, and what the groups let in."""
+    ask, region = _Questions(), balancer.region
+    vpc = ask(lambda: network.vpc(region, balancer.vpc_id))
+    return NetworkFacts(vpc, {}, ask(lambda: network.security_groups(region, balancer.security_group_ids)))
+
+
 @dataclass(slots=True)
 class _Questions:
     """Stops asking once AWS throttles or is not there: each further wait would be as long, and our time is short."""

@@ -24,10 +24,14 @@ BUCKET = "autostop-code"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What is there after the deploy. `functions` maps tick, reconcile, discover … to their physical names."""
+    """What is there after the deploy.
+
+    `variables` of the functions name what the base stack made; `functions` maps tick, reconcile, discover … to their
+    physical names.
+    """
 
     api_url: str
-    queue_url: str
+    variables: dict[str, str]
     functions: dict[str, str]
 
 
@@ -38,12 +42,14 @@ def package() -> Path:
     sources += sorted((ROOT / ".chalice").glob("*.json"))
     for source in sources:
         digest.update(str(source.relative_to(ROOT)).encode() + b"\0" + source.read_bytes())
+    merged = json.dumps(base_stack.merged(STAGE))
+    digest.update(merged.encode())
     target = BUILD / digest.hexdigest()[:16]
     if (target / "sam.json").exists():
         return target
     merge = BUILD / "merge.json"
     BUILD.mkdir(exist_ok=True)
-    merge.write_text(json.dumps(base_stack.subscription(STAGE)))
+    merge.write_text(merged)
     chalice = str(ROOT / ".venv" / "bin" / "chalice")
     done = subprocess.run(
         [chalice, "package", "--stage", STAGE, "--merge-template", str(merge), str(target)],
@@ -76,7 +82,7 @@ def deploy(cloud: Cloud) -> Deployed:
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/deployment.zip"
             variables = resource["Properties"]["Environment"]["Variables"]
-            variables |= {"AUTOSTOP_QUEUE_URL": base["QueueUrl"], "AWS_ENDPOINT_URL": cloud.url}
+            variables |= base_stack.variables(base) | {"AWS_ENDPOINT_URL": cloud.url}
     outputs = _create(formation, f"autostop-{STAGE}", template)
     found = formation.describe_stack_resources(StackName=f"autostop-{STAGE}")["StackResources"]
     physical = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
@@ -89,7 +95,7 @@ def deploy(cloud: Cloud) -> Deployed:
     }
     api_url = f"{cloud.url}/restapis/{physical['RestAPI']}/api/_user_request_"
     del outputs
-    return Deployed(api_url, base["QueueUrl"], {name: physical[logical] for name, logical in names.items()})
+    return Deployed(api_url, base_stack.variables(base), {name: physical[logical] for name, logical in names.items()})
 
 
 def _create(formation: Any, name: str, template: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401

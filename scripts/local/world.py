@@ -134,7 +134,7 @@ class World:
             "AWS_REGION": clouds.REGION,
             "AUTOSTOP_STAGE": stack.STAGE,
             "AUTOSTOP_TABLE_PREFIX": f"autostop-{stack.STAGE}-",
-            "AUTOSTOP_QUEUE_URL": self.deployed.queue_url,
+            **self.deployed.variables,
             "AUTOSTOP_PROXY_LOG_GROUP": f"/autostop/{stack.STAGE}/proxy",
         }
         from chalicelib import bootstrap  # noqa: PLC0415  (its models read the environment that was just set)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.prices import MemoryPrices
+from chalicelib.adapters.memory.proxy_parts import FakeProvisionQueue
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryStores
@@ -64,6 +65,7 @@ class World:
         self.cloud = FakeCloud(self.clock)
         self.stores = MemoryStores(self.clock)
         self.queue = MemoryQueue(self.clock, chaos)
+        self.provisioning = FakeProvisionQueue(self.clock)
         s = self.stores
         self.computes = {ResourceKind.EC2: self.cloud}
         self.recurrences = DateutilRecurrences()

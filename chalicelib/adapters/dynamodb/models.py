@@ -105,7 +105,7 @@ class ClaimItem(Model):
 
 
 class BalancerItem(Model):
-    """A load balancer as people see it."""
+    """A load balancer as people see it, and beside it how far its making is."""
 
     class Meta(_Meta):
         table_name = "load-balancers"
@@ -113,6 +113,8 @@ class BalancerItem(Model):
     id = UnicodeAttribute(hash_key=True)
     body = UnicodeAttribute()
     version = NumberAttribute()
+    provision = UnicodeAttribute(null=True)
+    revision = NumberAttribute(null=True)
 
 
 class ProxyItem(Model):

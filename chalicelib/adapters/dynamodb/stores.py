@@ -20,6 +20,7 @@ from chalicelib.adapters.dynamodb.secret_reports import DynamoSecretReports
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamodb.provisions import DynamoProvisions
     from chalicelib.adapters.dynamodb.usage import DynamoUsage
     from chalicelib.ports import Clock
 
@@ -41,6 +42,13 @@ class DynamoStores:
     back_offs: DynamoBackOffs
     account: DynamoAccount
     clock: Clock
+
+    @property
+    def provisions(self) -> DynamoProvisions:
+        """Imported when it is asked for, as `usage` is."""
+        from chalicelib.adapters.dynamodb.provisions import DynamoProvisions  # noqa: PLC0415
+
+        return DynamoProvisions(self.balancers)
 
     @property
     def usage(self) -> DynamoUsage:

@@ -112,6 +112,10 @@ class MemoryProxyStore:
         proxy.rules_version += 1
         self.put_state(load_balancer_id, rule_id, None, None)
 
+    def has(self, load_balancer_id: str) -> bool:
+        """Whether anybody may poll it."""
+        return load_balancer_id in self._proxies
+
     def count(self, load_balancer_id: str) -> int:
         """How many rules are on it."""
         return len(self._get(load_balancer_id).rules)

@@ -33,7 +33,7 @@ class CertificateBody(Strict):
 
 
 class LoadBalancerBody(Strict):
-    """`POST /load-balancers`: in this version, a proxy on a VM of the user's own."""
+    """`POST /load-balancers`: in this version, a proxy, on a VM that AutoStop makes or on one of the user's own."""
 
     kind: Literal["proxy", "alb"]
     name: Name
@@ -51,6 +51,8 @@ class LoadBalancerBody(Strict):
     certificates: list[CertificateBody] = Field(default=[], max_length=50)
     port_range: list[Port] = Field(default=[20000, 29999], min_length=2, max_length=2)
     existing: bool = False
+    open_ports: bool = False
+    api_key_days: int | None = Field(default=None, ge=1, le=3650)
 
     @field_validator("certificates")
     @classmethod

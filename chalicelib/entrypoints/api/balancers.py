@@ -12,6 +12,7 @@ from chalicelib.domain.certificates import SecretReport
 from chalicelib.domain.errors import Fault, InvalidInputError
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.entrypoints.api.balancer_model import LoadBalancerBody
+from chalicelib.entrypoints.api.install import own_url
 from chalicelib.entrypoints.api.models import ReportBody, WakeBody
 from chalicelib.entrypoints.api.routing import Call, Routes
 from chalicelib.entrypoints.api.rules import with_etag
@@ -32,8 +33,10 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
     faults = []
     if body.kind != "proxy":
         faults.append(Fault("kind", "only proxy is supported by this version"))
-    if not body.existing:
-        faults.append(Fault("existing", "only true (a VM of your own) is supported by this version"))
+    if body.existing and body.open_ports:
+        faults.append(Fault("open_ports", "is for machines that AutoStop makes, and this one is yours"))
+    if body.api_key_days is not None and (body.existing or body.api_key_secret_arn is not None):
+        faults.append(Fault("api_key_days", "is for keys that AutoStop makes, and this proxy has one of yours"))
     first, last = body.port_range
     if first > last:
         faults.append(Fault("port_range", "must have the lower port first"))
@@ -57,7 +60,9 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
         body.api_key_secret_arn,
         (first, last),
         body.existing,
-        certificates=tuple(certificate.certificate() for certificate in body.certificates),
+        tuple(certificate.certificate() for certificate in body.certificates),
+        body.open_ports,
+        body.api_key_days,
     )
 
 
@@ -75,7 +80,9 @@ def list_balancers(call: Call[None]) -> Json:
 @routes.add("POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, status=201)
 def create_balancer(call: Call[LoadBalancerBody]) -> Response:
     wanted = draft(call.body, call.services.clock.now())
-    made = call.services.manage_load_balancers.create(wanted, call.by, call.idempotency)
+    made = call.services.manage_load_balancers.create(
+        wanted, call.by, lambda: own_url(call.request.context, "/load-balancers"), call.idempotency
+    )
     return with_etag(checked_balancer_view(made), 201)
 
 
@@ -93,8 +100,15 @@ def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Respons
 
 @routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")
 def delete_balancer(call: Call[None], load_balancer_id: str) -> Json:
-    call.services.manage_load_balancers.delete(load_balancer_id, call.by, call.version)
-    return {"id": load_balancer_id}
+    going = call.services.manage_load_balancers.delete(load_balancer_id, call.by, call.version)
+    return {"id": load_balancer_id, "status": "deleted" if going is None else going.status}
+
+
+@routes.add(
+    "POST", "/load-balancers/{load_balancer_id}/renew-key", Role.ADMIN, "Renew the key that we made", status=202
+)
+def renew_key(call: Call[None], load_balancer_id: str) -> Json:
+    return _view(call.services.manage_load_balancers.renew_key(load_balancer_id, call.by), call.services)
 
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged")

@@ -87,6 +87,7 @@ def checked_balancer_view(checked: CheckedBalancer) -> Json:
 
 def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
     """A load balancer; in a list `warnings` has nothing of its network, which is not looked at there."""
+    made = balancer.provision
     return {
         "id": balancer.id,
         "kind": balancer.kind.value,
@@ -110,8 +111,13 @@ def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
         ],
         "port_range": list(balancer.port_range),
         "existing": balancer.existing,
+        "open_ports": balancer.open_ports,
+        "api_key_days": balancer.api_key_days,
         "status": balancer.status,
-        "status_reason": balancer.status_reason,
+        "status_reason": made.reason if made else None,
+        "instance_id": made.instance_id if made else None,
+        "private_ip": made.private_ip if made else None,
+        "public_ip": made.public_ip if made else None,
         "warnings": list(warnings),
         "created_at": stamp(balancer.created_at),
         "updated_at": stamp(balancer.updated_at),

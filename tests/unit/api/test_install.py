@@ -33,6 +33,8 @@ def install(api, monkeypatch) -> Callable[..., Any]:
             "AWS_REGION": "eu-central-1",
             "AUTOSTOP_TABLE_PREFIX": "autostop-dev-",
             "AUTOSTOP_QUEUE_URL": "https://sqs.example.com/q",
+            "AUTOSTOP_PROVISION_QUEUE_URL": "https://sqs.example.com/p",
+            "AUTOSTOP_PROXY_BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/autostop-test-proxy-boundary",
             "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/dev/proxy",
         }
     )

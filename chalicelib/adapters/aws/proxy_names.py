@@ -1,0 +1,50 @@
+"""What the parts of a proxy are called in AWS, and the tags that say whose they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.adapters.aws.ec2_mapping import PROXY_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_ec2.literals import ResourceTypeType
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagSpecificationTypeDef, TagTypeDef
+
+    from chalicelib.domain.load_balancers import LoadBalancer
+
+STAGE_TAG = "autostop:stage"
+
+
+def part_name(stage: str, load_balancer_id: str) -> str:
+    """Of role and instance profile: at most 64 characters, as IAM asks."""
+    return f"autostop-{stage[:20]}-proxy-{load_balancer_id}"
+
+
+def secret_name(stage: str, load_balancer_id: str) -> str:
+    """Of the secret with its key."""
+    return f"autostop/{stage}/proxy/{load_balancer_id}"
+
+
+def tags(stage: str, balancer: LoadBalancer) -> dict[str, str]:
+    """On everything that is made for it."""
+    return {PROXY_TAG: balancer.id, STAGE_TAG: stage, "Name": f"autostop {balancer.name}"[:256]}
+
+
+def ec2_tags(stage: str, balancer: LoadBalancer) -> list[TagTypeDef]:
+    """The same, as EC2 takes them."""
+    return [{"Key": key, "Value": value} for key, value in tags(stage, balancer).items()]
+
+
+def tagged(stage: str, balancer: LoadBalancer, *kinds: ResourceTypeType) -> Sequence[TagSpecificationTypeDef]:
+    """What EC2 is to tag of what it makes."""
+    return [{"ResourceType": kind, "Tags": ec2_tags(stage, balancer)} for kind in kinds]
+
+
+def of(stage: str, balancer: LoadBalancer) -> list[FilterTypeDef]:
+    """Only what was made for it, by this stage."""
+    return [
+        {"Name": f"tag:{PROXY_TAG}", "Values": [balancer.id]},
+        {"Name": f"tag:{STAGE_TAG}", "Values": [stage]},
+    ]
