@@ -28,6 +28,7 @@ def test_the_api_may_look_at_whatever_a_load_balancer_names(stage: Stage) -> Non
         "DescribeSubnets",
         "DescribeSecurityGroups",
         "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
         "DescribeKeyPairs",
         "DescribeSecret",
     }
