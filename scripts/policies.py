@@ -58,7 +58,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
     },
     "provision": {
         "load-balancers": ["DeleteItem", "GetItem", "UpdateItem"],
-        "proxies": ["Query"],
+        "proxies": ["Query", "UpdateItem"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem"],
         "events": ["BatchWriteItem"],
     },

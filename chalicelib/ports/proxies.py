@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.access import ApiKey
     from chalicelib.domain.activity import Heartbeat, Progress, Source
     from chalicelib.domain.certificates import MemberSecrets
     from chalicelib.domain.load_balancers import LoadBalancer
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PollState:
-    """What a poll compares: the versions of the two parts, and from when each member must send again."""
+    """What a poll compares: the versions of the two parts, and from when each member must send again.
+
+    `keys` are the API keys that are bound to the load balancer, by id and without their names.
+    """
 
     rules_version: int
     states_version: int
     resend_from: Mapping[str, datetime] = field(default_factory=dict)
+    keys: Mapping[str, ApiKey] = field(default_factory=dict)
 
 
 class ProxyStore(Protocol):

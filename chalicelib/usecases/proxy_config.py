@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         EventLog,
         Ids,
         LoadBalancerRepository,
+        PollState,
         ProxyStore,
         RuleRepository,
         RuleStatusStore,
@@ -84,12 +85,15 @@ class ProxyConfig:
     clock: Clock
     ids: Ids
 
-    def poll(self, load_balancer_id: str, member: str | None, if_none_match: str | None) -> ConfigAnswer | None:
+    def poll(
+        self, load_balancer_id: str, member: str | None, if_none_match: str | None, state: PollState | None = None
+    ) -> ConfigAnswer | None:
         """The parts that changed since the version in `if_none_match`; None (304) if neither did.
 
-        Who does not say which member it is (a person who looks) is asked to send nothing again. Raises NotFoundError.
+        Who does not say which member it is (a person who looks) is asked to send nothing again. `state` is what was
+        polled already, to see who asks. Raises NotFoundError.
         """
-        state = self.proxies.poll(load_balancer_id)
+        state = state or self.proxies.poll(load_balancer_id)
         known_rules, known_states = parse_etag(if_none_match)
         resend = state.resend_from.get(member) if member else None
         if (known_rules, known_states) == (state.rules_version, state.states_version) and resend is None:

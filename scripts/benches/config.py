@@ -141,7 +141,6 @@ def _fill(rules: int) -> None:
     stores = build_stores(PREFIX, REGION, clock)
     for model in ALL_MODELS:
         model.create_table(wait=False)
-    stores.keys.create(ApiKey(ID, hash_secret(SECRET), Role.PROXY, "proxy", clock.now(), load_balancer_id=BALANCER))
     now = clock.now()
     nowhere = ("vpc-0", ("subnet-0",), ("sg-0",), 1, now, now)
     stores.balancers.create(LoadBalancer(BALANCER, LoadBalancerKind.PROXY, "bench", REGION, *nowhere, existing=True))
@@ -149,6 +148,7 @@ def _fill(rules: int) -> None:
         batch.save(ProxyItem(BALANCER, "poll", rules_version=rules, states_version=1, rules=rules))
         for n in range(rules):
             batch.save(ProxyItem(BALANCER, f"rule#ru_{n:012d}", body=_compact(n)))
+    stores.keys.create(ApiKey(ID, hash_secret(SECRET), Role.PROXY, "proxy", clock.now(), load_balancer_id=BALANCER))
 
 
 def _compact(n: int) -> str:

@@ -118,7 +118,10 @@ class BalancerItem(Model):
 
 
 class ProxyItem(Model):
-    """What a load balancer's proxies poll: `poll`, `rule#ID`, `state#ID`, `member#ID` beside each other."""
+    """What a load balancer's proxies poll: `poll`, `rule#ID`, `state#ID`, `member#ID` beside each other.
+
+    `keys` of `poll` are the API keys that are bound to the load balancer: a poll that finds nothing new reads it alone.
+    """
 
     class Meta(_Meta):
         table_name = "proxies"
@@ -129,6 +132,7 @@ class ProxyItem(Model):
     states_version = NumberAttribute(null=True)
     rules = NumberAttribute(null=True)
     resend = JSONAttribute(null=True)
+    keys = UnicodeSetAttribute(null=True)
     body = UnicodeAttribute(null=True)
     until = NumberAttribute(null=True)
     step = NumberAttribute(null=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.access import ApiKey
     from chalicelib.domain.activity import Heartbeat, Progress
     from chalicelib.ports import Clock
 
@@ -25,6 +26,7 @@ class _Proxy:
     states: dict[str, tuple[str, datetime | None]] = field(default_factory=dict)
     members: dict[str, Source] = field(default_factory=dict)
     resend_from: dict[str, datetime] = field(default_factory=dict)
+    keys: dict[str, ApiKey] = field(default_factory=dict)
 
 
 class MemoryProxyStore:
@@ -36,7 +38,7 @@ class MemoryProxyStore:
 
     def poll(self, load_balancer_id: str) -> PollState:
         proxy = self._get(load_balancer_id)
-        return PollState(proxy.rules_version, proxy.states_version, dict(proxy.resend_from))
+        return PollState(proxy.rules_version, proxy.states_version, dict(proxy.resend_from), dict(proxy.keys))
 
     def rules(self, load_balancer_id: str) -> Sequence[str]:
         proxy = self._proxies.get(load_balancer_id)
@@ -111,6 +113,15 @@ class MemoryProxyStore:
         proxy.rules.pop(rule_id, None)
         proxy.rules_version += 1
         self.put_state(load_balancer_id, rule_id, None, None)
+
+    def bind(self, load_balancer_id: str, key: ApiKey) -> None:
+        """A key of its own."""
+        self._get(load_balancer_id).keys[key.id] = replace(key, name="")
+
+    def unbind(self, load_balancer_id: str, key_id: str) -> None:
+        """The key is gone."""
+        if load_balancer_id in self._proxies:
+            self._proxies[load_balancer_id].keys.pop(key_id, None)
 
     def has(self, load_balancer_id: str) -> bool:
         """Whether anybody may poll it."""

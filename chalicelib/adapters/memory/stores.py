@@ -150,10 +150,13 @@ class MemoryBalancers:
 class MemoryKeys:
     """Implements ApiKeyRepository."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: MemoryProxyStore) -> None:
+        self._proxies = proxies
         self._keys: dict[str, ApiKey] = {}
 
     def create(self, key: ApiKey) -> None:
+        if key.load_balancer_id is not None:
+            self._proxies.bind(key.load_balancer_id, key)
         self._keys[key.id] = key
 
     def get(self, key_id: str) -> ApiKey:
@@ -166,7 +169,9 @@ class MemoryKeys:
         return page(self._keys.values(), limit, cursor)
 
     def delete(self, key_id: str) -> None:
-        self.get(key_id)
+        key = self.get(key_id)
+        if key.load_balancer_id is not None:
+            self._proxies.unbind(key.load_balancer_id, key_id)
         del self._keys[key_id]
 
 
@@ -211,7 +216,7 @@ class MemoryStores:
         self.balancers = MemoryBalancers(self.proxies, clock)
         self.provisions = self.balancers
         self.secret_reports = MemorySecretReports(self.proxies)
-        self.keys = MemoryKeys()
+        self.keys = MemoryKeys(self.proxies)
         self.events = MemoryEvents(clock)
         self.back_offs = MemoryBackOffs()
         self.usage = MemoryUsage(clock)

@@ -9,7 +9,7 @@ from chalice.app import Response
 
 from chalicelib.domain.access import Role
 from chalicelib.domain.certificates import SecretReport
-from chalicelib.domain.errors import Fault, InvalidInputError
+from chalicelib.domain.errors import Fault, InvalidInputError, NotFoundError
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.entrypoints.api.balancer_model import LoadBalancerBody
 from chalicelib.entrypoints.api.install import own_url
@@ -111,13 +111,17 @@ def renew_key(call: Call[None], load_balancer_id: str) -> Json:
     return _view(call.services.manage_load_balancers.renew_key(load_balancer_id, call.by), call.services)
 
 
-@routes.add("GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged")
+@routes.add(
+    "GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged", polls=True
+)
 def config(call: Call[None], load_balancer_id: str) -> Response:
     member = call.query("member")
     if member is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", member):
         raise InvalidInputError((Fault("member", "is not 1 to 64 letters, digits, dots, dashes or underscores"),))
     known = call.header("if-none-match")
-    answer = call.services.proxy_config.poll(load_balancer_id, member, known)
+    if call.polled is None:
+        raise NotFoundError("load balancer", load_balancer_id)
+    answer = call.services.proxy_config.poll(load_balancer_id, member, known, call.polled)
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
     if answer is None:
         return Response(None, headers | {"ETag": known or ""}, 304)
