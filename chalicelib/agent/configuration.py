@@ -56,6 +56,7 @@ class Configuration:
         self._raw: dict[str, Any] = {"rules": [], "states": []}
         self._saved = self._raw
         self._save_at = 0.0
+        self._known = False
         self._refused: str | None = None
         self._in_force: tuple[str | None, Collection[str], Collection[str], Collection[str]] | None = None
         self.changed = asyncio.Event()
@@ -71,6 +72,7 @@ class Configuration:
             log.warning("the last good configuration is unreadable: %s", error)
             return
         self._raw = self._saved = raw
+        self._known = True
         self._beliefs.adopt(config, None, self._clock.now())
         self.changed.set()
 
@@ -102,7 +104,7 @@ class Configuration:
                 log.error("configuration %s is refused and the last good one kept: %s", etag, error)  # noqa: TRY400
                 self._verifier.tell(Outcome(etag.strip('"'), self._clock.now(), (str(error)[:1000],)))
             return
-        self._raw, self._refused = raw, None
+        self._raw, self._refused, self._known = raw, None, True
         self._beliefs.adopt(config, etag, self._clock.now())
         self.changed.set()
 
@@ -116,7 +118,7 @@ class Configuration:
             before = await self._verifier.before()
             versions = await asyncio.to_thread(self._files.write, config, *wanted[1:], again=again)
             self._in_force = wanted
-            self._verifier.expect((etag or "").strip('"'), versions, before)
+            self._verifier.expect((etag or "").strip('"'), versions, before, known=self._known)
         if raw is not self._saved and self._clock.monotonic() >= self._save_at:
             await self._save(raw)
 

@@ -49,6 +49,7 @@ class World:
     tls_dir: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="autostop-", dir="/dev/shm")
     )
+    health_port: int = 0
     _command: list[str] = field(default_factory=list)
     _env: dict[str, str] = field(default_factory=dict)
 
@@ -71,6 +72,7 @@ class World:
         self.plane.come_logs()
         self.home.joinpath("key").write_text(KEY)
         self.run_dir.mkdir()
+        self.health_port = free_port(self.address)
         file = self.home / "agent.json"
         file.write_text(
             json.dumps(
@@ -89,6 +91,7 @@ class World:
                     "periodic_seconds": 1,
                     "tls_dir": self.tls_dir.name,
                     "secret_seconds": 0.3,
+                    "health_port": self.health_port,
                 }
             )
         )
