@@ -74,7 +74,7 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         status = self._status = Status(settings, self._beliefs, clock)
         plane, sink = WatchedPlane(plane, status.plane, clock), WatchedSink(sink, status.logs, clock)
-        activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes)
+        activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes, self._beliefs.balancers)
         spool = Spool(settings)
         tailer = Tailer(settings.access_log, spool.position)
         self._reporter = Reporter(settings.member, plane, self._beliefs, clock)

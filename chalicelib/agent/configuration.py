@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.agent.control_plane import Unreachable
 from chalicelib.agent.verifier import Outcome
 from chalicelib.agent.xds import atomic_write
-from chalicelib.envoy.compact import CompactConfig, CompactError, parse_certificates, parse_rules, parse_states
+from chalicelib.envoy.compact import (
+    CompactConfig,
+    CompactError,
+    parse_balancers,
+    parse_certificates,
+    parse_rules,
+    parse_states,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAVE_AGAIN = 30.0
+BESIDE_RULES = ("certificates", "balancer_cidrs")
+"""What else the part `rules` has, left out of it where there is none."""
 
 
 class Configuration:
@@ -95,7 +104,7 @@ class Configuration:
     def _adopt(self, etag: str, body: dict[str, Any]) -> None:
         raw = self._raw | {part: body[part]["items"] for part in ("rules", "states") if body.get(part)}
         if body.get("rules"):
-            raw["certificates"] = body["rules"].get("certificates") or []
+            raw |= {name: body["rules"].get(name) or [] for name in BESIDE_RULES}
         try:
             config = _parsed(raw)
         except CompactError as error:
@@ -136,4 +145,5 @@ class Configuration:
 def _parsed(raw: dict[str, Any]) -> CompactConfig:
     """Raises CompactError, and KeyError for a part that is not there."""
     rules, states = parse_rules(raw["rules"]), parse_states(raw["states"])
-    return CompactConfig(rules, states, parse_certificates(raw.get("certificates", [])))
+    certificates, balancers = (raw.get(name, []) for name in BESIDE_RULES)
+    return CompactConfig(rules, states, parse_certificates(certificates), parse_balancers(balancers))

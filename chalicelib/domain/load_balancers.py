@@ -27,7 +27,10 @@ class LoadBalancerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancer:
-    """A load balancer as stored. `existing`: a VM of the user's own, registered and not made by us."""
+    """A load balancer as stored. `existing`: a VM of the user's own, registered and not made by us.
+
+    `balancer_cidrs`: the networks of a balancer in front of a proxy's members, whose own connections are nobody.
+    """
 
     id: str
     kind: LoadBalancerKind
@@ -49,6 +52,12 @@ class LoadBalancer:
     status: str = "ready"
     status_reason: str | None = None
     certificates: tuple[Certificate, ...] = ()
+    balancer_cidrs: tuple[str, ...] = ()
+
+    @property
+    def beside_rules(self) -> tuple[object, ...]:
+        """What its proxies poll together with their rules: a change of it is one of theirs."""
+        return self.certificates, self.balancer_cidrs
 
 
 def without_certificate(spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:

@@ -27,6 +27,7 @@ class ControlPlane:
         self.wakes: list[tuple[str, dict[str, Any]]] = []
         self.lines: list[dict[str, Any]] = []
         self.certificates: list[dict[str, Any]] = []
+        self.balancer_cidrs: list[str] = []
         self.secrets: dict[str, list[str]] = {}
         self._runner: web.AppRunner | None = None
         self._logs: web.AppRunner | None = None
@@ -50,6 +51,12 @@ class ControlPlane:
         at = "arn:aws:secretsmanager:us-east-1:123456789012:secret"
         pair = {"hosts": list(hosts), "certificate": f"{at}:{name}-cert", "private_key": f"{at}:{name}-key"}
         self.certificates.append(pair)
+        self.versions["rules"] += 1
+        return self.etag
+
+    def balance(self, *cidrs: str) -> str:
+        """A balancer stands before the proxy, whose own addresses are these; none: there is none."""
+        self.balancer_cidrs = list(cidrs)
         self.versions["rules"] += 1
         return self.etag
 
@@ -120,6 +127,7 @@ class ControlPlane:
             return web.Response(status=304)
         rules, states = f"r{self.versions['rules']}", f"s{self.versions['states']}"
         part = {"etag": rules, "items": list(self.rules.values()), "certificates": self.certificates}
+        part |= {"balancer_cidrs": self.balancer_cidrs} if self.balancer_cidrs else {}
         body = {
             "load_balancer_id": "lb_test",
             "rules": None if known.startswith(f"{rules}.") else part,

@@ -158,6 +158,10 @@ class World:
     def in_force(self, etag: str) -> None:
         until(lambda: self.plane.applied(etag), what=f"{etag} applied")
 
+    def balance(self, *cidrs: str) -> None:
+        """The addresses of a balancer in front of the proxy, in force."""
+        self.in_force(self.plane.balance(*cidrs))
+
     def heard(self, beats: int) -> None:
         """So many heartbeats came in all: what happened before the last but one is told."""
         until(lambda: len(self.plane.beats()) >= beats, what=f"{beats} heartbeats")

@@ -99,7 +99,7 @@ class World:
         )
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
-        self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
+        self.ingest = Ingest(s.activity, s.proxies, s.balancers, s.events, self.clock, self.ids, BEAT)
         self.config = ProxyConfig(
             s.rules,
             s.status,

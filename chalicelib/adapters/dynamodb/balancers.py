@@ -57,7 +57,7 @@ class DynamoBalancers:
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
         new = replace(after, version=before.version + 1)
         item = BalancerItem(new.id, body=dump(new), version=new.version)
-        if new.certificates == before.certificates:
+        if new.beside_rules == before.beside_rules:
             self._write(item, before)
         else:
             self._publish(item, before)

@@ -101,7 +101,7 @@ class MemoryBalancers:
         self._at_version(before)
         new = replace(after, version=before.version + 1)
         self._balancers[new.id] = new
-        if new.certificates != before.certificates:
+        if new.beside_rules != before.beside_rules:
             self._proxies.touch(new.id)
         return new
 

@@ -58,6 +58,7 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
         (first, last),
         body.existing,
         certificates=tuple(certificate.certificate() for certificate in body.certificates),
+        balancer_cidrs=tuple(body.balancer_cidrs),
     )
 
 

@@ -108,6 +108,7 @@ def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
             }
             for certificate in balancer.certificates
         ],
+        "balancer_cidrs": list(balancer.balancer_cidrs),
         "port_range": list(balancer.port_range),
         "existing": balancer.existing,
         "status": balancer.status,
