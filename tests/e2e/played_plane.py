@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class ControlPlane:
     """Configuration with ETags, reports, wakes; and CloudWatch Logs and secrets beside it. Both can be away."""
 
+    id = "lb_test"
+
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self.port, self.logs_port = free_port("127.0.0.1"), free_port("127.0.0.1")
@@ -76,8 +78,8 @@ class ControlPlane:
         self.versions["rules"] += 1
         return self.etag
 
-    def applied(self, etag: str) -> bool:
-        return any(report["config"] == etag and "applied" in report for report in list(self.reports))
+    def applied(self, etag: str, member: str = "i-proxy") -> bool:
+        return any((r["config"], r["member"]) == (etag, member) and "applied" in r for r in list(self.reports))
 
     def woken(self, rule_id: str) -> list[dict[str, Any]]:
         return [cause for id_, cause in list(self.wakes) if id_ == rule_id]
@@ -105,7 +107,7 @@ class ControlPlane:
         self._logs = None
 
     def _routes(self) -> list[web.RouteDef]:
-        base = "/load-balancers/lb_test"
+        base = f"/load-balancers/{self.id}"
         return [
             web.get(f"{base}/config", self._config),
             web.post(f"{base}/warm-up", self._warm_up),

@@ -38,10 +38,12 @@ class Answer:
 
 @dataclass(slots=True)
 class World:
-    """Everything that runs."""
+    """Everything that runs. `shared`: it is one more member at this control plane, which is not ours to end."""
 
     home: Path
     loop: Loop = field(default_factory=Loop)
+    member: str = "i-proxy"
+    shared: ControlPlane | None = None
     plane: ControlPlane = field(init=False)
     processes: Processes = field(init=False)
     block: str = field(default_factory=lambda: f"127.{random.randint(16, 250)}.{random.randint(1, 250)}")
@@ -67,9 +69,10 @@ class World:
 
     def set_up(self) -> None:
         self.processes = Processes(self.home / "logs")
-        self.plane = ControlPlane(self.loop)
-        self.plane.come()
-        self.plane.come_logs()
+        self.plane = self.shared or ControlPlane(self.loop)
+        if self.shared is None:
+            self.plane.come()
+            self.plane.come_logs()
         self.home.joinpath("key").write_text(KEY)
         self.run_dir.mkdir()
         self.health_port = free_port(self.address)
@@ -78,8 +81,8 @@ class World:
             json.dumps(
                 {
                     "api_url": f"http://127.0.0.1:{self.plane.port}",
-                    "load_balancer_id": "lb_test",
-                    "member": "i-proxy",
+                    "load_balancer_id": self.plane.id,
+                    "member": self.member,
                     "key_file": str(self.home / "key"),
                     "region": "us-east-1",
                     "log_group": "/autostop/test/proxy",
@@ -107,15 +110,16 @@ class World:
         self.start_agent()
         until((self.run_dir / "xds" / "lds" / "lds.json").exists)
         self.processes.start("envoy", [str(ROOT / ".venv" / "bin" / "envoy"), *json.loads(made.stdout)], self._env)
-        until(lambda: self.plane.applied(self.plane.etag), what="the first configuration applied")
+        until(lambda: self.plane.applied(self.plane.etag, self.member), what="the first configuration applied")
 
     def end(self) -> None:
         self.processes.end()
         for guest in self.guests:
             guest.stop()
-        self.plane.go()
-        self.plane.go_logs()
-        self.loop.end()
+        if self.shared is None:
+            self.plane.go()
+            self.plane.go_logs()
+            self.loop.end()
         self.tls_dir.cleanup()
 
     def start_agent(self) -> None:
@@ -156,7 +160,7 @@ class World:
         return guest, listen
 
     def in_force(self, etag: str) -> None:
-        until(lambda: self.plane.applied(etag), what=f"{etag} applied")
+        until(lambda: self.plane.applied(etag, self.member), what=f"{etag} applied")
 
     def balance(self, *cidrs: str) -> None:
         """The addresses of a balancer in front of the proxy, in force."""
