@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.domain.decisions import Reason
-from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
+from chalicelib.domain.resources import Connector, ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.waits import DRAIN_GIVEN_UP
 from tests.unit.world import BEAT, IDLE, World, up_world
@@ -180,3 +180,22 @@ def test_a_connection_through_any_member_wakes_and_a_report_of_any_tells_that_th
     world.pass_time(MINUTE)
     assert world.state is RuleState.UP
     assert other.etag == world.agent.etag
+
+
+def test_a_rule_in_another_account_asks_about_members_in_the_account_and_region_of_the_proxy():
+    elsewhere = Connector("arn:aws:iam::210987654321:role/autostop", "external")
+    world = World(connector=elsewhere)
+    world.cloud.add("i-00000001", connector=elsewhere)
+    world.pass_time(BEAT * 2)
+    world.agent.alive = False
+    world.pass_time(SILENT + BEAT)
+    describe, asked = world.cloud.describe, []
+
+    def counted(refs, **how):
+        asked.extend(refs)
+        return describe(refs, **how)
+
+    world.cloud.describe = counted
+    world.observer.look([world.rule], world.clock.now())
+    assert ResourceRef(ResourceKind.EC2, "us-east-1", "i-00000001", elsewhere) in asked
+    assert ResourceRef(ResourceKind.EC2, "us-east-1", "i-proxy") in asked
