@@ -44,6 +44,21 @@ class LivedPlane(ControlPlane):
         compact = {"id": RULE, "targets": [address], "tcp": [{"listen": listen, "target": target}]}
         self.cases.stores.proxies.put_rule(self.id, RULE, json.dumps(compact))
         self.cases.instance.boot = self.cases.instance.halt = timedelta(seconds=0.5)
+        self.diverted_at_stop: list[set[str]] = []
+        """For each stop, the members that had told of the drain when AWS was asked for it."""
+        stop = self.cases.cloud.stop
+
+        def stop_noted(refs: Any, **how: bool) -> Any:
+            drain = self.cases.rule.status.drain
+            told = {
+                source.name
+                for source in self.cases.stores.proxies.sources(self.id)
+                if drain and source.config_at and source.span and source.span.end >= source.config_at >= drain.since
+            }
+            self.diverted_at_stop.append(told)
+            return stop(refs, **how)
+
+        self.cases.cloud.stop = stop_noted  # type: ignore[method-assign]
         self._ended = threading.Event()
         self._guest: Guest | None = None
         self._serving = False
