@@ -164,7 +164,7 @@ def ingest() -> Ingest:
     from chalicelib.usecases.ingest_activity import Ingest
 
     s = _stores()
-    return Ingest(s.activity, s.proxies, s.events, SystemClock(), RandomIds(), settings().heartbeat)
+    return Ingest(s.activity, s.proxies, s.balancers, s.events, SystemClock(), RandomIds(), settings().heartbeat)
 
 
 @cache

@@ -52,6 +52,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
+        "load-balancers": ["GetItem"],
         "proxies": ["GetItem", "PutItem", "UpdateItem"],
         "activity": ["GetItem", "UpdateItem"],
         "events": ["BatchWriteItem"],

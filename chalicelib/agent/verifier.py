@@ -42,6 +42,7 @@ class _Expected:
     before: Mapping[str, Update]
     since: float
     look_at: float
+    known: bool
     pause: float = FIRST_LOOK
     refused_at: float | None = None
 
@@ -51,13 +52,15 @@ class Verifier:
     """Told what was written, asks Envoy until it has it. `tell` hears of each outcome of a configuration once.
 
     `diverted` is the newest configuration whose clusters Envoy has: all that a drain needs. A listener that Envoy
-    refuses must not keep every other rule of this proxy from being stopped.
+    refuses must not keep every other rule of this proxy from being stopped. `serving`: Envoy has had the clusters of a
+    configuration that somebody wrote, and goes on with them whatever it refuses later.
     """
 
     admin: EnvoyAdmin
     clock: Clock
     tell: Callable[[Outcome], None]
     diverted: str = ""
+    serving: bool = False
     _expected: _Expected | None = None
     _taken: dict[str, str] = field(default_factory=dict)
     _told: tuple[str, tuple[str, ...]] | None = None
@@ -69,10 +72,15 @@ class Verifier:
         except EnvoySilentError:
             return {}  # it is not there yet, and will begin to count at 0
 
-    def expect(self, etag: str, versions: Mapping[str, str], before: Mapping[str, Update]) -> None:
-        """From now on this is to be in force. An empty `etag` (the last good one, after a start) has no outcome."""
+    def expect(
+        self, etag: str, versions: Mapping[str, str], before: Mapping[str, Update], *, known: bool = True
+    ) -> None:
+        """From now on this is to be in force. An empty `etag` (the last good one, after a start) has no outcome.
+
+        `known` False: it is nobody's, only what a proxy has before its first poll.
+        """
         now = self.clock.monotonic()
-        self._expected = _Expected(etag, versions, before, now, now)
+        self._expected = _Expected(etag, versions, before, now, now, known)
 
     def write_again(self) -> bool:
         """Whether what Envoy refused is due to be tried again."""
@@ -96,7 +104,7 @@ class Verifier:
                 return  # something newer was written while Envoy answered
             missing = [kind for kind, version in expected.versions.items() if _version(found, kind) != version]
             if "cds" not in missing:
-                self.diverted = expected.etag or self.diverted
+                self._diverts(expected)
             if not missing:
                 self._taken = dict(expected.versions)
                 self._settled(expected)
@@ -110,9 +118,13 @@ class Verifier:
                 self._not_taken(expected, (str(error),))
 
     def _settled(self, expected: _Expected) -> None:
-        self.diverted = expected.etag or self.diverted
+        self._diverts(expected)
         self._expected = None
         self._say(Outcome(expected.etag, self.clock.now()))
+
+    def _diverts(self, expected: _Expected) -> None:
+        self.diverted = expected.etag or self.diverted
+        self.serving = self.serving or expected.known
 
     def _not_taken(self, expected: _Expected, words: tuple[str, ...]) -> None:
         """Say so, and go on looking: Envoy may come to it later, or take what is written again."""

@@ -34,6 +34,7 @@ class LoadBalancer:
     `provision`: how far the VM is that we make, None for one of the user's own. `open_ports`: inbound rules that are
     missing for its rules' ports are added to its groups. `api_key_days`: how long a key that we make for it lives,
     None for ever.
+    `balancer_cidrs`: the networks of a balancer in front of a proxy's members, whose own connections are nobody.
     """
 
     id: str
@@ -56,6 +57,7 @@ class LoadBalancer:
     certificates: tuple[Certificate, ...] = ()
     open_ports: bool = False
     api_key_days: int | None = None
+    balancer_cidrs: tuple[str, ...] = ()
     provision: Provision | None = None
 
     @property
@@ -67,6 +69,11 @@ class LoadBalancer:
     def key_secret_arn(self) -> str | None:
         """Where its proxies read their key: the secret that the user named, or the one that we made."""
         return self.api_key_secret_arn or (self.provision.secret_arn if self.provision else None)
+
+    @property
+    def beside_rules(self) -> tuple[object, ...]:
+        """What its proxies poll together with their rules: a change of it is one of theirs."""
+        return self.certificates, self.balancer_cidrs
 
 
 def without_certificate(spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:

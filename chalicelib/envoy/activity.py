@@ -13,12 +13,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chalicelib.envoy.clusters import WARM_UP
-from chalicelib.envoy.compact import OPEN
+from chalicelib.envoy.compact import OPEN, within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from chalicelib.envoy.compact import Ignore
+    from chalicelib.envoy.compact import Ignore, Network
 
 _STARTS = frozenset({"TcpConnectionStart", "DownstreamStart"})
 _ENDS = frozenset({"TcpConnectionEnd", "DownstreamEnd"})
@@ -63,6 +63,7 @@ class _Stream:
     connected: bool = False
     since: float | None = None
     moved: int = 0
+    spoken: bool = True
 
     def busy(self, at: float, new: int, least: int) -> bool:
         """Whether it has moved `least` bytes a minute since it was last asked that, or since the minute began.
@@ -112,11 +113,13 @@ class Activity:
     `ignored` tells by rule which clients do not count: their records are dropped. `idle_bytes` has the rules whose TCP
     connections are in use otherwise than by any byte (CompactRule.idle_bytes). `held` maps each stream that has
     neither an upstream nor an end to its Started; an HTTP request that a target takes long to answer is there too,
-    because Envoy tells of its upstream only at the next periodic record.
+    because Envoy tells of its upstream only at the next periodic record. `balancers` are the networks of a balancer in
+    front of us: a TCP connection from there is nobody, whatever its target says, until its client has sent a byte.
     """
 
     ignored: Mapping[str, Ignore] = field(default_factory=dict)
     idle_bytes: Mapping[str, int] = field(default_factory=dict)
+    balancers: Collection[Network] = ()
     minutes: dict[tuple[str, str], Minute] = field(default_factory=dict)
     dirty: set[tuple[str, str]] = field(default_factory=set)
     held: dict[str, Started] = field(default_factory=dict)
@@ -124,7 +127,10 @@ class Activity:
     _streams: dict[str, _Stream] = field(default_factory=dict)
 
     def feed(self, line: bytes) -> Started | None:
-        """Take one line of the access log; answers a Started for a start record. Never raises for a bad line."""
+        """Take one line of the access log; answers a Started when somebody has come. Never raises for a bad line.
+
+        That is a start record or, from a balancer's networks, the first record that has a byte of the client's.
+        """
         try:
             record = _parse(line)
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
@@ -136,6 +142,8 @@ class Activity:
         if ignore is not None and ignore.client(record.source):
             self._end(record.stream)
             return None
+        if self.balancers and record.tcp and within(record.source, self.balancers):
+            return self._from_balancer(record)
         if record.kind in _STARTS:
             self._streams[record.stream] = _Stream(record.rule, record.tcp, record.at)
             self.held[record.stream] = record.started
@@ -170,6 +178,22 @@ class Activity:
         for id_ in silent:
             self._end(id_)
         return len(silent)
+
+    def _from_balancer(self, record: _Record) -> Started | None:
+        known = self._streams.get(record.stream)
+        if record.rx:
+            self._continue(record)
+            first = known is None or not known.spoken
+            if known is not None:
+                known.spoken = True
+            return record.started if first and not record.served else None
+        if record.kind in _ENDS:
+            self._end(record.stream)
+        elif known is None:
+            self._streams[record.stream] = _Stream(record.rule, tcp=True, heard=record.at, spoken=False)
+        else:
+            known.heard = record.at
+        return None
 
     def _continue(self, record: _Record) -> None:
         known = self._streams.get(record.stream)

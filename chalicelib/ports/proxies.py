@@ -95,7 +95,10 @@ class LoadBalancerRepository(Protocol):
         ...
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
-        """Where its certificates change, so does what its proxies poll. Raises VersionMismatchError, NotFoundError."""
+        """Where what goes beside its rules changes, so does what its proxies poll.
+
+        Raises VersionMismatchError, NotFoundError.
+        """
         ...
 
     def delete(self, balancer: LoadBalancer) -> None:

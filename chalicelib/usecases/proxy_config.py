@@ -105,7 +105,7 @@ class ProxyConfig:
                 state.rules_version,
                 known_rules,
                 lambda: self.proxies.rules(load_balancer_id),
-                lambda: self._certificates(load_balancer_id),
+                lambda: self._beside_rules(load_balancer_id),
             ),
             "states": _part(
                 "s", state.states_version, known_states, lambda: self.proxies.states(load_balancer_id, self.clock.now())
@@ -150,10 +150,15 @@ class ProxyConfig:
         if waiting:
             self.queue.send(requests_for(waiting, "report", now))
 
-    def _certificates(self, load_balancer_id: str) -> str:
+    def _beside_rules(self, load_balancer_id: str) -> str:
         """What goes with the rules: read after their version, so never older than it says."""
-        certificates = self.balancers.get(load_balancer_id).certificates
-        return f', "certificates": {compact_certificates(certificates)}' if certificates else ""
+        balancer = self.balancers.get(load_balancer_id)
+        parts = []
+        if balancer.certificates:
+            parts.append(f', "certificates": {compact_certificates(balancer.certificates)}')
+        if balancer.balancer_cidrs:
+            parts.append(f', "balancer_cidrs": {json.dumps(balancer.balancer_cidrs)}')
+        return "".join(parts)
 
     def _own(self, load_balancer_id: str, ids: Iterable[str]) -> list[Rule]:
         wanted = list(ids)

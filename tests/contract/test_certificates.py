@@ -71,6 +71,15 @@ class TestCertificates:
         with pytest.raises(NotFoundError):
             stores.balancers.replace(nobody, replace(nobody, certificates=(PAIR,)))
 
+    def test_the_addresses_of_a_balancer_are_kept_and_a_change_of_them_moves_what_proxies_poll(self, stores):
+        balancer = stores.balancers.get("lb_1")
+        version = stores.proxies.poll("lb_1").rules_version
+        behind = stores.balancers.replace(balancer, replace(balancer, balancer_cidrs=("10.0.1.0/24",)))
+        assert stores.balancers.get("lb_1") == behind
+        assert stores.proxies.poll("lb_1").rules_version == version + 1
+        stores.balancers.replace(behind, replace(behind, name="new"))
+        assert stores.proxies.poll("lb_1").rules_version == version + 1
+
     def test_the_last_word_of_each_member_is_kept_for_as_long_as_the_load_balancer(self, stores):
         first = MemberSecrets("i-1", START, (SecretReport("arn:c", "missing", None, "not found"),))
         second = MemberSecrets("i-1", START, (SecretReport("arn:c", "ok", START),))

@@ -67,7 +67,7 @@ class DynamoBalancers:
         new = replace(after, version=before.version + 1, provision=before.provision)
         # How far its making is stays as it is, which may be other than was read.
         actions: list[Action] = [BalancerItem.body.set(_body(new)), BalancerItem.version.set(new.version)]
-        if new.certificates == before.certificates:
+        if new.beside_rules == before.beside_rules:
             self._write(actions, before)
         else:
             self._publish(actions, before)

@@ -103,7 +103,7 @@ class MemoryBalancers:
         provision = self.get(before.id).provision
         new = replace(after, version=before.version + 1, provision=provision)
         self._balancers[new.id] = new
-        if new.certificates != before.certificates:
+        if new.beside_rules != before.beside_rules:
             self._proxies.touch(new.id)
         return new
 

@@ -63,6 +63,7 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
         tuple(certificate.certificate() for certificate in body.certificates),
         body.open_ports,
         body.api_key_days,
+        tuple(body.balancer_cidrs),
     )
 
 

@@ -109,6 +109,7 @@ def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
             }
             for certificate in balancer.certificates
         ],
+        "balancer_cidrs": list(balancer.balancer_cidrs),
         "port_range": list(balancer.port_range),
         "existing": balancer.existing,
         "open_ports": balancer.open_ports,
