@@ -15,7 +15,7 @@ from chalicelib.ports.cloud import (
 )
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
-from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore, SecretReports
+from chalicelib.ports.proxies import AgentReports, LoadBalancerRepository, PollState, ProxyStore, SecretReports
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
 
@@ -25,6 +25,7 @@ __all__ = [
     "AccountStore",
     "ActivityFacts",
     "ActivityStore",
+    "AgentReports",
     "ApiKeyRepository",
     "BackOffs",
     "Clock",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -62,4 +63,10 @@ def install(call: Call[None], load_balancer_id: str) -> Response:
         ),
         parts(),
     )
-    return Response(text, {"Content-Type": SHELL, "Cache-Control": "no-store"}, 200)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": SHELL,
+        "Cache-Control": "no-store",
+        "AutoStop-Script-SHA256": digest,
+    }
+    return Response(text, headers, 200)
