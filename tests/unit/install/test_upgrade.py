@@ -10,12 +10,15 @@ import sys
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from chalicelib.web.install.parts import parts
 from chalicelib.web.install.script import KEY_FILE, InstallSettings, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = "ak_proxy_" + "s" * 24
 
