@@ -324,7 +324,17 @@ def services() -> Services:
         Heartbeat(s.rules, s.activity, clock),
         Explain(s.rules, _observer(), clock),
         ProxyConfig(
-            s.rules, s.status, s.activity, s.proxies, s.balancers, s.secret_reports, s.events, queue, clock, ids
+            s.rules,
+            s.status,
+            s.activity,
+            s.proxies,
+            s.balancers,
+            s.secret_reports,
+            s.agent_reports,
+            s.events,
+            queue,
+            clock,
+            ids,
         ),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),
         savings,

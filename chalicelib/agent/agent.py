@@ -72,7 +72,8 @@ class Agent:
         self._stopping = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
-        status = self._status = Status(settings, self._beliefs, clock)
+        said = plane
+        status = self._status = Status(settings, self._beliefs, clock, lambda: said.carries)
         plane, sink = WatchedPlane(plane, status.plane, clock), WatchedSink(sink, status.logs, clock)
         activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes, self._beliefs.balancers)
         spool = Spool(settings)

@@ -25,7 +25,7 @@ from chalicelib.ports.provisioning import (
     ProxyRoles,
     ProxySecrets,
 )
-from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore, SecretReports
+from chalicelib.ports.proxies import AgentReports, LoadBalancerRepository, PollState, ProxyStore, SecretReports
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
 
@@ -35,6 +35,7 @@ __all__ = [
     "AccountStore",
     "ActivityFacts",
     "ActivityStore",
+    "AgentReports",
     "ApiKeyRepository",
     "BackOffs",
     "BootScript",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.activity import Heartbeat, Progress, Source
     from chalicelib.domain.certificates import MemberSecrets
     from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.members import MemberAgent
     from chalicelib.ports.basics import Idempotency, Page
 
 
@@ -75,6 +76,18 @@ class SecretReports(Protocol):
         ...
 
     def of(self, load_balancer_id: str) -> Sequence[MemberSecrets]:
+        """Every member's, in no order; none for a load balancer that does not exist."""
+        ...
+
+
+class AgentReports(Protocol):
+    """Which agents the proxies of load balancers run; the last word of each member."""
+
+    def put(self, load_balancer_id: str, report: MemberAgent) -> None:
+        """In place of what the member said before. Raises NotFoundError."""
+        ...
+
+    def of(self, load_balancer_id: str) -> Sequence[MemberAgent]:
         """Every member's, in no order; none for a load balancer that does not exist."""
         ...
 

@@ -11,6 +11,7 @@ from chalicelib.domain.activity import clamp
 from chalicelib.domain.certificates import MemberSecrets
 from chalicelib.domain.compact import compact_certificates
 from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.members import MemberAgent, heard_of
 from chalicelib.domain.rules import RuleState
 from chalicelib.ports import Health
 from chalicelib.usecases.proxy_states import stamp
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.rules import Rule
     from chalicelib.ports import (
         ActivityStore,
+        AgentReports,
         Clock,
         EventLog,
         Ids,
@@ -60,7 +62,10 @@ class RuleHealth:
 
 @dataclass(frozen=True, slots=True)
 class ProxyReport:
-    """A member's report. `config` is the ETag text without quotes, as in `r12.s45`; `secrets` None: as before."""
+    """A member's report. `config` is the ETag text without quotes, as in `r12.s45`; `secrets`, `agent` None: as before.
+
+    `agent` is the version that it runs.
+    """
 
     member: str
     config: str
@@ -68,6 +73,7 @@ class ProxyReport:
     rejected: tuple[str, ...] = ()
     rules: tuple[RuleHealth, ...] = ()
     secrets: tuple[SecretReport, ...] | None = None
+    agent: str | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +86,7 @@ class ProxyConfig:
     proxies: ProxyStore
     balancers: LoadBalancerRepository
     secrets: SecretReports
+    agents: AgentReports
     events: EventLog
     queue: WorkQueue
     clock: Clock
@@ -140,6 +147,8 @@ class ProxyConfig:
             self.proxies.applied(load_balancer_id, report.member, states_version, now)
         if report.secrets is not None:
             self.secrets.put(load_balancer_id, MemberSecrets(report.member, now, report.secrets))
+        if report.agent is not None:
+            self.agents.put(load_balancer_id, MemberAgent(report.member, now, report.agent))
         reported = {health.id: health for health in report.rules}
         own = self._own(load_balancer_id, reported)
         for rule in own:
@@ -149,6 +158,10 @@ class ProxyConfig:
         waiting = [(rule.id, rule.spec.place) for rule in own if rule.status.state in _WAITING]
         if waiting:
             self.queue.send(requests_for(waiting, "report", now))
+
+    def members(self, load_balancer_id: str) -> Sequence[MemberAgent]:
+        """The agents that were heard of lately, by name of their member; none for what is not there."""
+        return heard_of(self.agents.of(load_balancer_id), self.clock.now())
 
     def _beside_rules(self, load_balancer_id: str) -> str:
         """What goes with the rules: read after their version, so never older than it says."""

@@ -109,6 +109,7 @@ class World:
             s.proxies,
             s.balancers,
             s.secret_reports,
+            s.agent_reports,
             s.events,
             self.queue,
             self.clock,

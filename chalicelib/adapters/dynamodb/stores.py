@@ -11,12 +11,12 @@ from chalicelib.adapters.dynamodb.back_offs import DynamoBackOffs
 from chalicelib.adapters.dynamodb.balancers import DynamoBalancers
 from chalicelib.adapters.dynamodb.events import DynamoEvents
 from chalicelib.adapters.dynamodb.keys import DynamoKeys
+from chalicelib.adapters.dynamodb.member_reports import DynamoAgentReports, DynamoSecretReports
 from chalicelib.adapters.dynamodb.members import DynamoMemberships
 from chalicelib.adapters.dynamodb.models import configure
 from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
 from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
-from chalicelib.adapters.dynamodb.secret_reports import DynamoSecretReports
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class DynamoStores:
     activity: DynamoActivity
     proxies: DynamoProxyStore
     secret_reports: DynamoSecretReports
+    agent_reports: DynamoAgentReports
     balancers: DynamoBalancers
     keys: DynamoKeys
     events: DynamoEvents
@@ -69,6 +70,7 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoActivity(clock),
         DynamoProxyStore(clock),
         DynamoSecretReports(),
+        DynamoAgentReports(),
         DynamoBalancers(clock),
         DynamoKeys(),
         DynamoEvents(clock),

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.idempotency import Answers
+from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
 from chalicelib.adapters.memory.paging import page
 from chalicelib.adapters.memory.proxies import MemoryProxyStore
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
-from chalicelib.adapters.memory.secret_reports import MemorySecretReports
 from chalicelib.adapters.memory.usage import MemoryUsage
 from chalicelib.domain.errors import ConflictError, LostClaimError, NotFoundError, VersionMismatchError
 from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
@@ -216,6 +216,7 @@ class MemoryStores:
         self.balancers = MemoryBalancers(self.proxies, clock)
         self.provisions = self.balancers
         self.secret_reports = MemorySecretReports(self.proxies)
+        self.agent_reports = MemoryAgentReports(self.proxies)
         self.keys = MemoryKeys(self.proxies)
         self.events = MemoryEvents(clock)
         self.back_offs = MemoryBackOffs()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Response
 
+from chalicelib import __version__
 from chalicelib.domain.access import Role
 from chalicelib.domain.certificates import SecretReport
 from chalicelib.domain.errors import Fault, InvalidInputError, NotFoundError
@@ -16,7 +17,7 @@ from chalicelib.entrypoints.api.install import own_url
 from chalicelib.entrypoints.api.models import ReportBody, WakeBody
 from chalicelib.entrypoints.api.routing import Call, Routes
 from chalicelib.entrypoints.api.rules import with_etag
-from chalicelib.entrypoints.api.views import Json, balancer_view, checked_balancer_view, page_of, progress_view
+from chalicelib.entrypoints.api.views import Json, balancer_view, page_of, progress_view, with_members
 from chalicelib.usecases.proxy_config import ProxyReport, RuleHealth
 from chalicelib.usecases.warm_up import WakeCause
 
@@ -84,19 +85,20 @@ def create_balancer(call: Call[LoadBalancerBody]) -> Response:
     made = call.services.manage_load_balancers.create(
         wanted, call.by, lambda: own_url(call.request.context, "/load-balancers"), call.idempotency
     )
-    return with_etag(checked_balancer_view(made), 201)
+    return with_etag(with_members(made, ()), 201)
 
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}", Role.VIEWER, "Read a load balancer")
 def get_balancer(call: Call[None], load_balancer_id: str) -> Response:
-    return with_etag(checked_balancer_view(call.services.manage_load_balancers.get(load_balancer_id)))
+    checked = call.services.manage_load_balancers.get(load_balancer_id)
+    return with_etag(with_members(checked, call.services.proxy_config.members(load_balancer_id)))
 
 
 @routes.add("PUT", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Replace a load balancer", body=LoadBalancerBody)
 def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     stored = call.services.manage_load_balancers.replace(load_balancer_id, wanted, call.by, call.version)
-    return with_etag(checked_balancer_view(stored))
+    return with_etag(with_members(stored, call.services.proxy_config.members(load_balancer_id)))
 
 
 @routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")
@@ -123,7 +125,12 @@ def config(call: Call[None], load_balancer_id: str) -> Response:
     if call.polled is None:
         raise NotFoundError("load balancer", load_balancer_id)
     answer = call.services.proxy_config.poll(load_balancer_id, member, known, call.polled)
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-cache",
+        # Beside the configuration: a deploy of a new version changes no ETag, and a 304 tells it too.
+        "AutoStop-Agent-Version": __version__,
+    }
     if answer is None:
         return Response(None, headers | {"ETag": known or ""}, 304)
     return Response(answer.body, headers | {"ETag": answer.etag}, 200)
@@ -145,6 +152,7 @@ def report(call: Call[ReportBody], load_balancer_id: str) -> None:
             None
             if body.secrets is None
             else tuple(SecretReport(told.arn, told.status, told.not_after, told.detail) for told in body.secrets),
+            body.agent,
         ),
     )
 

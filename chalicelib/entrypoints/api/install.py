@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -58,4 +59,10 @@ def install(call: Call[None], load_balancer_id: str) -> Response:
     # A VM of ours was told the hash of what it is answered: it does not depend on the name by which it asks.
     url = made.api_url if made else own_url(call.request.context, f"/load-balancers/{load_balancer_id}/install")
     text = install_script(bootstrap.install_settings(balancer, url))
-    return Response(text, {"Content-Type": SHELL, "Cache-Control": "no-store"}, 200)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": SHELL,
+        "Cache-Control": "no-store",
+        "AutoStop-Script-SHA256": digest,
+    }
+    return Response(text, headers, 200)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import __version__
+from chalicelib.domain.members import other_versions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.decisions import Evidence
     from chalicelib.domain.events import Event
     from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.members import MemberAgent
     from chalicelib.domain.schedules import Schedule
     from chalicelib.ports import Page, Total
     from chalicelib.usecases.manage_load_balancers import CheckedBalancer
@@ -80,9 +84,19 @@ def event_view(event: Event) -> Json:
     }
 
 
-def checked_balancer_view(checked: CheckedBalancer) -> Json:
-    """A load balancer with everything that is wrong about it in words."""
-    return balancer_view(checked.balancer, checked.warnings)
+def with_members(checked: CheckedBalancer, members: Sequence[MemberAgent]) -> Json:
+    """A load balancer with the agents of its proxies and everything that is wrong about it in words."""
+    said = [
+        {
+            "member": member.member,
+            "agent": member.version,
+            "reported_at": stamp(member.at),
+            "newer_agent": __version__ if member.version != __version__ else None,
+        }
+        for member in members
+    ]
+    warnings = (*checked.warnings, *other_versions(members, __version__))
+    return balancer_view(checked.balancer, warnings) | {"members": said}
 
 
 def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:

@@ -43,6 +43,7 @@ class Parts:
     agent_unit: str
     envoy_unit: str
     launcher: str
+    upgrade: str
     requirements: str
     agent: Mapping[str, bytes]
 
@@ -76,6 +77,7 @@ def script(settings: InstallSettings, parts: Parts) -> str:
         "AGENT_UNIT": parts.agent_unit.rstrip(),
         "ENVOY_UNIT": parts.envoy_unit.rstrip(),
         "LAUNCHER": parts.launcher.rstrip(),
+        "UPGRADE": parts.upgrade.rstrip(),
     }
     # A value is not looked through for names, and what the script itself fills in (the member, the root) stays.
     text = re.sub(r"@([A-Z0-9_]+)@", lambda match: values.get(match[1], match[0]), parts.template)

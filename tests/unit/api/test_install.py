@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,11 @@ def test_an_admin_gets_a_script_that_knows_where_the_api_is(install):
     assert '"load_balancer_id": "lb_1"' in answer["body"]
     assert '"region": "eu-central-1"' in answer["body"]
     assert '"log_group": "/autostop/dev/proxy"' in answer["body"]
+
+
+def test_it_says_which_sha_256_its_bytes_have(install):
+    answer = install(Role.PROXY)
+    assert answer["headers"]["AutoStop-Script-SHA256"] == hashlib.sha256(answer["body"].encode()).hexdigest()
 
 
 def test_the_script_holds_nobodys_key(install, api):

@@ -38,6 +38,7 @@ class FakePlane:
     def __init__(self) -> None:
         self.away = False
         self.etag = '"r1.s1"'
+        self.carries: str | None = None
         self.config: dict[str, Any] = {"rules": {"items": []}, "states": {"items": []}, "resend_from": None}
         self.reports: list[dict[str, Any]] = []
         self.reported = asyncio.Event()
