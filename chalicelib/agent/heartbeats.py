@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MARGIN = timedelta(seconds=1)
+MARGIN = timedelta(seconds=2)
 """Envoy's record of a moment is in the file 15 ms later, and 0.4 s later while Envoy takes in a change of 1,000 rules
-(docs/reference/proxy-vm.md): its timer waits for that. What is proven must not be sooner than what is written."""
+(docs/adr/0016): its timer waits for that. What is proven must not be sooner than what is written."""
 
 
 def until_beat(now: datetime, every: float) -> float:

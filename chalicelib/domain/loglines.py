@@ -126,7 +126,8 @@ def _raw(data: Mapping[str, object], stream: str) -> HeartbeatLine | RawLine:
         if not _LOAD_BALANCER.fullmatch(load_balancer_id) or not _MEMBER.fullmatch(member):
             raise MalformedLineError("a raw heartbeat in a log stream that is not named LOAD_BALANCER/MEMBER")
         # A raw Envoy cannot send again: a hole is passed over, and the proof starts anew behind it.
-        return HeartbeatLine(load_balancer_id, Heartbeat(member, 0, start - RAW_HEARTBEAT_SPAN, start, hole=True), 0)
+        beat = Heartbeat(member, 0, start - RAW_HEARTBEAT_SPAN, start, hole=True, raw=True)
+        return HeartbeatLine(load_balancer_id, beat, 0)
     kind = data.get("type")
     if not isinstance(kind, str):
         raise MalformedLineError("no type")

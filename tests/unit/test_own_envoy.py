@@ -56,16 +56,33 @@ def running() -> tuple[World, OwnEnvoy]:
     return world, envoy
 
 
-def test_lines_keep_a_rule_up_and_a_stop_for_idleness_alone_is_given_up_because_nobody_diverts():
+def test_lines_keep_a_rule_up_and_without_them_it_is_stopped_on_proof_of_the_time_after_the_stop_began():
     world, envoy = running()
     for _ in range(8):
         envoy.write("ru_1")
         envoy.live(timedelta(minutes=2))
         assert world.rule.status.reason is Reason.ACTIVE
     envoy.live(IDLE + timedelta(minutes=6))
-    assert any(event.reason == Reason.DRAIN_UNCONFIRMED for event in world.history())
+    assert len(world.stops()) == 1
+    assert world.instance.state is ResourceState.STOPPED
+
+
+def test_a_use_after_the_stop_began_takes_it_back():
+    world, envoy = running()
+    while world.state is not RuleState.STOPPING:
+        envoy.live(EVERY)
+    envoy.write("ru_1")
+    envoy.live(timedelta(minutes=2))
+    assert (world.state, world.stops()) == (RuleState.UP, [])
+
+
+def test_without_proof_of_the_time_after_the_stop_began_it_is_given_up():
+    world, envoy = running()
+    while world.state is not RuleState.STOPPING:
+        envoy.live(EVERY)
+    envoy.beats = False
+    envoy.live(timedelta(minutes=5))
     assert world.stops() == []
-    assert world.instance.state is ResourceState.RUNNING
 
 
 def test_a_cool_down_is_carried_out():
@@ -99,18 +116,15 @@ def test_a_line_of_a_rule_that_is_down_wakes_nothing():
     assert world.starts() == []
 
 
-def test_a_start_that_nobody_reports_to_accept_fails_and_what_runs_is_left_running():
+def test_where_nobody_probes_a_start_is_up_by_the_status_checks_of_ec2():
     world = World()
     world.agent.alive = False
     envoy = OwnEnvoy(world)
     envoy.live(timedelta(minutes=1))
     world.overrides.warm_up("ru_1", minutes=30, by="ak_1", reason=None)
-    envoy.live(timedelta(minutes=12))
-    assert (world.state, world.rule.status.reason) == (RuleState.FAILED, Reason.HEALTH_FAILED)
-    assert world.instance.state is ResourceState.RUNNING
-    envoy.report()
-    envoy.live(timedelta(minutes=2))
+    envoy.live(timedelta(minutes=4))
     assert world.state is RuleState.UP
+    assert world.instance.state is ResourceState.RUNNING
 
 
 def test_whoever_diverts_by_a_script_and_says_so_is_stopped_when_idle():

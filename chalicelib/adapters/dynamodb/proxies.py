@@ -89,6 +89,7 @@ class DynamoProxyStore:
                 config_version if newer and config_version is not None else known.config_states_version,
                 received_at if newer else known.config_at,
                 progress.proof.islands,
+                beat.raw,
             )
 
         self._change(load_balancer_id, beat.member, move)

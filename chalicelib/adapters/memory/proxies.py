@@ -70,7 +70,9 @@ class MemoryProxyStore:
         member = proxy.members.get(beat.member) or Source(beat.member, None, max_silence)
         progress = advance(member.proof, beat, received_at)
         proof = progress.proof
-        proxy.members[beat.member] = replace(member, span=proof.span, islands=proof.islands, max_silence=max_silence)
+        proxy.members[beat.member] = replace(
+            member, span=proof.span, islands=proof.islands, max_silence=max_silence, raw=beat.raw
+        )
         if proof.missing_from is None:
             proxy.resend_from.pop(beat.member, None)
         else:
