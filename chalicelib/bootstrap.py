@@ -202,6 +202,8 @@ def provisioner() -> Provisioner:
     from chalicelib.adapters.aws.proxy_roles import IamProxyRoles
     from chalicelib.adapters.aws.proxy_secrets import AwsProxySecrets
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.domain.load_balancers import LoadBalancerKind
+    from chalicelib.usecases.make_proxy import ProxyMaker
     from chalicelib.usecases.provision import Provisioner
     from chalicelib.usecases.provision_acts import ProxyActs
     from chalicelib.usecases.provision_facts import ProxyFacts
@@ -216,7 +218,8 @@ def provisioner() -> Provisioner:
     roles = IamProxyRoles(stage.stage, stage.region, stage.proxy_log_group, stage.proxy_boundary_arn, proof)
     facts = ProxyFacts(machines, addresses, opened, roles, secrets, AwsNetwork(), s.proxies, s.keys, clock)
     acts = ProxyActs(machines, addresses, opened, roles, secrets, s.keys, script, s.events, clock, ids)
-    return Provisioner(s.balancers, s.provisions, facts, acts, _provision_queue(), s.events, clock, ids)
+    makers = {LoadBalancerKind.PROXY: ProxyMaker(facts, acts)}
+    return Provisioner(s.balancers, s.provisions, makers, _provision_queue(), s.events, clock, ids)
 
 
 @cache

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from chalicelib.domain.network_checks import MissingRule
 
-SOON = timedelta(seconds=10)
-"""When what only takes time is looked at again."""
+_SOON = timedelta(seconds=10)
 
 
 class MachineState(StrEnum):
@@ -205,7 +204,7 @@ class Wait:
     """For something that only takes time."""
 
     reason: str
-    next_look: timedelta = SOON
+    next_look: timedelta = _SOON
 
 
 @dataclass(frozen=True, slots=True)

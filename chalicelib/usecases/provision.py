@@ -1,29 +1,29 @@
-"""The worker that makes proxies' VMs, and takes them away: look, do the next step, look again."""
+"""The worker that makes load balancers, and takes them away: look, do the next step, look again."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
 
 from chalicelib.domain.errors import CloudError, InvalidInputError, LostClaimError, NoRoomError, NotFoundError
 from chalicelib.domain.events import Event, EventKind
-from chalicelib.domain.provision import Phase, with_another_machine
-from chalicelib.domain.provisioning import SOON, Fail, Forget, Gone, Stand, Wait
-from chalicelib.domain.provisioning_steps import next_step
+from chalicelib.domain.provision import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
     from chalicelib.domain.provision import Provision
-    from chalicelib.domain.provisioning import Step
     from chalicelib.ports import Clock, EventLog, Ids, LoadBalancerRepository, ProvisionQueue, Provisions
-    from chalicelib.usecases.provision_acts import ProxyActs
-    from chalicelib.usecases.provision_facts import ProxyFacts
 
 log = logging.getLogger(__name__)
+
+SOON = timedelta(seconds=10)
+"""When what only takes time is looked at again."""
 
 LEASE = timedelta(minutes=3)
 """Longer than the function may run: who takes it over knows that the one before is over."""
@@ -43,14 +43,60 @@ PATIENCE = timedelta(minutes=10)
 PAGE = 100
 
 
+class Outcome(StrEnum):
+    """What a look ends with where nothing is to be done now."""
+
+    WAITS = "waits"
+    FAILED = "failed"
+    STANDS = "stands"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Nothing is to be done now. `failed`: what is kept of a failure beside its reason."""
+
+    outcome: Outcome
+    reason: str | None = None
+    next_look: timedelta = SOON
+    failed: Provision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """One step. `do` answers how far it is then; `event`: what people are told, after the load balancer's name."""
+
+    name: str
+    do: Callable[[LoadBalancer], Provision]
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is kept of what stands, and what follows from it."""
+
+    noticed: Provision
+    then: Next | Verdict
+
+
+class Maker(Protocol):
+    """What makes one kind of load balancer."""
+
+    def look(self, balancer: LoadBalancer, made: Provision, now: datetime) -> Look:
+        """See what stands. Neither this nor a step remembers anything that could be looked at.
+
+        Both raise CloudError, ThrottledError; a step raises NoRoomError and InvalidInputError too.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Provisioner:
     """Level-triggered: whatever a run left undone, and whoever was killed in the middle of it, the next goes on."""
 
     balancers: LoadBalancerRepository
     provisions: Provisions
-    facts: ProxyFacts
-    acts: ProxyActs
+    makers: Mapping[LoadBalancerKind, Maker]
     queue: ProvisionQueue
     events: EventLog
     clock: Clock
@@ -103,62 +149,60 @@ class Provisioner:
 
     def _go_on(self, balancer: LoadBalancer) -> timedelta | None:
         """Answers in how long to look again, None for never."""
+        maker = self.makers[balancer.kind]
         for _ in range(MOST_STEPS):
             made = _provision(balancer)
             try:
-                standing = self.facts.of(balancer)
-                noticed = self.facts.noticed(made, standing)
-                if noticed != made:
-                    balancer = self.provisions.put(balancer, noticed)
+                look = maker.look(balancer, made, self.clock.now())
+                if look.noticed != made:
+                    balancer = self.provisions.put(balancer, look.noticed)
                     made = _provision(balancer)
-                step = next_step(balancer, made, standing, self.clock.now())
-                if isinstance(step, (Wait, Fail, Stand, Gone)):
-                    return self._rest(balancer, made, step)
-                log.info("step", extra={"load_balancer": balancer.id, "step": type(step).__name__})
-                after = with_another_machine(made) if isinstance(step, Forget) else self.acts.do(balancer, step)
-                if isinstance(step, Forget):
-                    after = replace(after, phase=Phase.CREATING, reason=f"{step.instance_id} is gone.")
-                    self._tell(balancer, EventKind.LOAD_BALANCER_FAILED, f"lost its machine {step.instance_id}")
+                if isinstance(look.then, Verdict):
+                    return self._rest(balancer, made, look.then)
+                log.info("step", extra={"load_balancer": balancer.id, "step": look.then.name})
+                after = replace(look.then.do(balancer), stuck_since=None)
             except NoRoomError as error:
                 balancer = self.provisions.put(balancer, replace(made, subnet=made.subnet + 1))
                 if (made.subnet + 1) % len(balancer.subnet_ids) == 0:
-                    return self._rest(balancer, _provision(balancer), Fail(str(error)))
+                    return self._rest(balancer, _provision(balancer), Verdict(Outcome.FAILED, str(error)))
                 continue
             except InvalidInputError as error:
-                return self._rest(balancer, made, Fail(str(error)))
+                return self._rest(balancer, made, Verdict(Outcome.FAILED, str(error)))
             except CloudError as error:
                 return self._refused(balancer, made, error)
-            after = replace(after, stuck_since=None)
+            if look.then.event is not None:
+                self._tell(balancer, EventKind.LOAD_BALANCER_FAILED, look.then.event)
             if after != made:
                 balancer = self.provisions.put(balancer, after)
-        return self._rest(balancer, _provision(balancer), Wait("It takes more steps than usual."))
+        return self._rest(balancer, _provision(balancer), Verdict(Outcome.WAITS, "It takes more steps than usual."))
 
     def _refused(self, balancer: LoadBalancer, made: Provision, error: CloudError) -> timedelta | None:
         now = self.clock.now()
         stuck = replace(made, stuck_since=made.stuck_since or now)
-        if error.retryable and now - (stuck.stuck_since or now) < PATIENCE:
-            return self._rest(balancer, stuck, Wait(str(error)))
-        return self._rest(balancer, stuck, Fail(str(error)))
+        waits = error.retryable and now - (stuck.stuck_since or now) < PATIENCE
+        return self._rest(balancer, stuck, Verdict(Outcome.WAITS if waits else Outcome.FAILED, str(error)))
 
-    def _rest(self, balancer: LoadBalancer, made: Provision, step: Step) -> timedelta | None:
+    def _rest(self, balancer: LoadBalancer, made: Provision, verdict: Verdict) -> timedelta | None:
         now = self.clock.now()
-        if isinstance(step, Gone):
-            self.provisions.end_removal(balancer)
-            self._tell(balancer, EventKind.LOAD_BALANCER_DELETED, "was deleted, with everything that was made for it")
-            return None
-        if isinstance(step, Wait):
-            self.provisions.put(balancer, _resting(made, now + step.next_look, reason=step.reason))
-            return step.next_look
-        if isinstance(step, Fail):
-            phase = made.phase if made.phase is Phase.DELETING else Phase.FAILED
-            failed = _resting(made, now + AGAIN, phase=phase, reason=step.reason)
-            self.provisions.put(balancer, replace(failed, machine_failed=made.machine_failed or step.machine))
-            if (made.phase, made.reason) != (phase, step.reason):
-                self._tell(balancer, EventKind.LOAD_BALANCER_FAILED, f"could not be made: {step.reason}")
-            return AGAIN
-        self.provisions.put(balancer, _resting(made, now + AGAIN, phase=Phase.READY))
-        if made.phase is not Phase.READY:
-            self._tell(balancer, EventKind.LOAD_BALANCER_READY, f"is ready on {made.instance_id}")
+        match verdict.outcome:
+            case Outcome.GONE:
+                self.provisions.end_removal(balancer)
+                words = "was deleted, with everything that was made for it"
+                self._tell(balancer, EventKind.LOAD_BALANCER_DELETED, words)
+                return None
+            case Outcome.WAITS:
+                self.provisions.put(balancer, _resting(made, now + verdict.next_look, reason=verdict.reason))
+                return verdict.next_look
+            case Outcome.FAILED:
+                phase = made.phase if made.phase is Phase.DELETING else Phase.FAILED
+                failed = _resting(verdict.failed or made, now + AGAIN, phase=phase, reason=verdict.reason)
+                self.provisions.put(balancer, replace(failed, revision=made.revision))
+                if (made.phase, made.reason) != (phase, verdict.reason):
+                    self._tell(balancer, EventKind.LOAD_BALANCER_FAILED, f"could not be made: {verdict.reason}")
+            case Outcome.STANDS:
+                self.provisions.put(balancer, _resting(made, now + AGAIN, phase=Phase.READY))
+                if made.phase is not Phase.READY:
+                    self._tell(balancer, EventKind.LOAD_BALANCER_READY, verdict.reason or "is ready")
         return AGAIN
 
     def _tell(self, balancer: LoadBalancer, kind: EventKind, what: str) -> None:

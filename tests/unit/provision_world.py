@@ -17,7 +17,9 @@ from chalicelib.adapters.memory.proxy_parts import (
     FakeProxySecrets,
 )
 from chalicelib.adapters.memory.stores import MemoryStores
+from chalicelib.domain.load_balancers import LoadBalancerKind
 from chalicelib.domain.network import Subnet
+from chalicelib.usecases.make_proxy import ProxyMaker
 from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
 from chalicelib.usecases.provision import Provisioner
 from chalicelib.usecases.provision_acts import ProxyActs
@@ -102,7 +104,8 @@ class ProvisionWorld:
         )
         facts = ProxyFacts(machines, addresses, opened, roles, secrets, self.network, s.proxies, keys, self.clock)
         acts = ProxyActs(machines, addresses, opened, roles, secrets, keys, self.script, s.events, self.clock, ids)
-        self.worker = Provisioner(s.balancers, provisions, facts, acts, self.queue, s.events, self.clock, ids)
+        makers = {LoadBalancerKind.PROXY: ProxyMaker(facts, acts)}
+        self.worker = Provisioner(s.balancers, provisions, makers, self.queue, s.events, self.clock, ids)
 
     @staticmethod
     def script(balancer: LoadBalancer) -> str:
