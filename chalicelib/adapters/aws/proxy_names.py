@@ -18,8 +18,8 @@ STAGE_TAG = "autostop:stage"
 
 
 def part_name(stage: str, load_balancer_id: str) -> str:
-    """Of role and instance profile: at most 64 characters, as IAM asks."""
-    return f"autostop-{stage[:20]}-proxy-{load_balancer_id}"
+    """Of role and instance profile: at most 64 characters, as IAM asks; an id has 29."""
+    return f"autostop-{stage[:19]}-proxy-{load_balancer_id}"
 
 
 def secret_name(stage: str, load_balancer_id: str) -> str:

@@ -176,16 +176,20 @@ class FakeProxyRoles:
 
     rights: dict[str, tuple[Certificate, ...]] = field(default_factory=dict)
     """Load balancer to the certificates that its VM may read."""
+    named: dict[str, str | None] = field(default_factory=dict)
+    """Load balancer to the secret of the user's own that its VM may read its key from."""
     faults: tuple[Fault, ...] = ()
     not_yet: deque[CloudError] = field(default_factory=deque)
 
     def state(self, balancer: LoadBalancer) -> RoleState:
         if balancer.id not in self.rights:
             return RoleState.ABSENT
-        return RoleState.RIGHT if self.rights[balancer.id] == balancer.certificates else RoleState.DIFFERENT
+        same = self.rights[balancer.id] == balancer.certificates
+        same &= self.named.get(balancer.id) == balancer.api_key_secret_arn
+        return RoleState.RIGHT if same else RoleState.DIFFERENT
 
     def put(self, balancer: LoadBalancer) -> str:
-        self.rights[balancer.id] = balancer.certificates
+        self.rights[balancer.id], self.named[balancer.id] = balancer.certificates, balancer.api_key_secret_arn
         return self.name(balancer)
 
     def name(self, balancer: LoadBalancer) -> str:
