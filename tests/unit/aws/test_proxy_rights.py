@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
-from chalicelib.adapters.aws.proxy_names import part_name, secret_name
+from chalicelib.adapters.aws.proxy_names import part_name, secret_name, tags
 from chalicelib.adapters.aws.proxy_rights import rights, trust
 from chalicelib.adapters.aws.system import RandomIds
 from chalicelib.domain.certificates import Certificate
@@ -133,3 +134,22 @@ def test_the_boundaries_are_as_large_as_iam_takes_them_and_bound_by_name_what_pr
         "GetSecretValue",
     ):
         assert action not in text
+
+
+@pytest.mark.parametrize(
+    "name", ["edge (prod)", "Jürgen's <b>", "東京 ✓\n", "a\x00b\u0301", "%" * 300, "a-b_c.d:e/f=g+h@i 9"]
+)
+def test_a_tag_has_no_character_that_iam_refuses_whatever_the_load_balancer_is_called(name):
+    """IAM takes letters, digits, separators and _.:/=+-@ and no others, and 256 of them.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
+    """
+    for key, value in tags("dev", make_balancer(name=name)).items():
+        assert len(value) <= 256
+        assert all(unicodedata.category(one)[0] in "LNZ" or one in "_.:/=+-@" for one in key + value)
+
+
+def test_a_name_that_iam_takes_is_the_tag_as_it_is():
+    assert tags("dev", make_balancer(name="Jürgen 東京 a-b_c.d:e/f=g+h@i 9"))["Name"] == (
+        "autostop Jürgen 東京 a-b_c.d:e/f=g+h@i 9"
+    )
