@@ -76,7 +76,14 @@ def provisioning() -> list[dict[str, Any]]:
         ),
         _allow(
             "KeepRoles",
-            ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy", "iam:TagRole"],
+            [
+                "iam:DeleteRole",
+                "iam:DeleteRolePolicy",
+                "iam:GetRole",
+                "iam:GetRolePolicy",
+                "iam:TagRole",
+                "iam:UpdateAssumeRolePolicy",
+            ],
             [ROLES],
         ),
         _allow(

@@ -26,6 +26,10 @@ _SESSION = "autostop-proves-certificates"
 _SHORTEST = 900
 """Seconds. https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
 
+_DENIED = "AccessDeniedException"
+"""Secrets Manager's. The rights were put a moment ago, by the step before: IAM is eventually consistent, so that with
+other certificates the first try is refused as a rule. Who is still refused much later is refused for good."""
+
 
 class CertificateProof:
     """What is wrong with the certificates of a load balancer, all of it."""
@@ -34,11 +38,19 @@ class CertificateProof:
         self._clock = clock
 
     def __call__(self, balancer: LoadBalancer, role_arn: str) -> tuple[Fault, ...]:
-        """Raises NotYetError while the role cannot be taken on everywhere, CloudError, ThrottledError."""
-        session = _session(balancer, role_arn)
-        return tuple(self._faults(balancer, session, self._clock.now()))
+        """Raises NotYetError while the role, or what it may read, is not known everywhere; CloudError, ThrottledError.
 
-    def _faults(self, balancer: LoadBalancer, session: boto3.Session, now: datetime) -> Iterator[Fault]:
+        Faults that are sure go first: they are answered though another secret may be readable some seconds later.
+        """
+        session, denied = _session(balancer, role_arn), list[NotYetError]()
+        faults = tuple(self._faults(balancer, session, self._clock.now(), denied))
+        if denied and not faults:
+            raise denied[0]
+        return faults
+
+    def _faults(
+        self, balancer: LoadBalancer, session: boto3.Session, now: datetime, denied: list[NotYetError]
+    ) -> Iterator[Fault]:
         for n, certificate in enumerate(balancer.certificates):
             texts: list[str] = []
             for field in ("certificate_secret_arn", "private_key_secret_arn"):
@@ -47,6 +59,9 @@ class CertificateProof:
                 except CloudError as error:
                     if error.retryable:
                         raise
+                    if error.code == _DENIED:
+                        denied.append(NotYetError(error.code, f"certificates[{n}].{field}: {error.message}"))
+                        continue
                     yield Fault(f"certificates[{n}].{field}", f"the proxy could not read it: {error}")
             if len(texts) != len(("certificate", "key")):
                 continue

@@ -25,6 +25,10 @@ IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 _NO_ROOM = frozenset({"InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "Unsupported"})
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html. Unsupported: this type, in this zone."""
 
+_TAKEN = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
+"""The token launched a machine already, with other words, for somebody PUT the load balancer or there is a newer image
+since; or one that was terminated. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html"""
+
 _GONE = frozenset({"InvalidInstanceID.NotFound"})
 _RELEASED = frozenset({"InvalidAllocationID.NotFound", "InvalidAssociationID.NotFound"})
 
@@ -36,14 +40,7 @@ class Ec2ProxyMachines:
         self._stage = stage
 
     def find(self, balancer: LoadBalancer) -> Sequence[Machine]:
-        with translated():
-            pages = _ec2(balancer).get_paginator("describe_instances").paginate(Filters=of(self._stage, balancer))
-            return [
-                _machine(instance)
-                for page in pages
-                for reservation in page["Reservations"]
-                for instance in reservation.get("Instances", ())
-            ]
+        return [_machine(instance) for instance in self._instances(balancer)]
 
     def launch(self, balancer: LoadBalancer, subnet_id: str, token: str, profile: str, user_data: str) -> str:
         try:
@@ -76,6 +73,8 @@ class Ec2ProxyMachines:
                     order["KeyName"] = balancer.key_pair
                 answer = _ec2(balancer).run_instances(**order)
         except CloudError as error:
+            if error.code in _TAKEN:
+                return self._launched(balancer, token, error)
             if error.code in _NO_ROOM:
                 raise NoRoomError(error.code, error.message) from error
             if "iamInstanceProfile" in error.message or "Instance Profile" in error.message:
@@ -92,6 +91,22 @@ class Ec2ProxyMachines:
     def terminate(self, balancer: LoadBalancer, instance_id: str) -> None:
         with passed_over(_GONE):
             _ec2(balancer).terminate_instances(InstanceIds=[instance_id])
+
+    def _launched(self, balancer: LoadBalancer, token: str, error: CloudError) -> str:
+        found = [one for one in self._instances(balancer) if one.get("ClientToken") == token]
+        if not found:
+            raise NotYetError(error.code, error.message) from error
+        return found[0].get("InstanceId", "")
+
+    def _instances(self, balancer: LoadBalancer) -> list[InstanceTypeDef]:
+        with translated():
+            pages = _ec2(balancer).get_paginator("describe_instances").paginate(Filters=of(self._stage, balancer))
+            return [
+                instance
+                for page in pages
+                for reservation in page["Reservations"]
+                for instance in reservation.get("Instances", ())
+            ]
 
     def _image(self, balancer: LoadBalancer) -> tuple[str, str]:
         """The image, and the name of its root device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from chalicelib.adapters.aws.ec2_mapping import PROXY_TAG
 
@@ -18,8 +19,8 @@ STAGE_TAG = "autostop:stage"
 
 
 def part_name(stage: str, load_balancer_id: str) -> str:
-    """Of role and instance profile: at most 64 characters, as IAM asks."""
-    return f"autostop-{stage[:20]}-proxy-{load_balancer_id}"
+    """Of role and instance profile: at most 64 characters, as IAM asks; an id has 29."""
+    return f"autostop-{stage[:19]}-proxy-{load_balancer_id}"
 
 
 def secret_name(stage: str, load_balancer_id: str) -> str:
@@ -29,7 +30,15 @@ def secret_name(stage: str, load_balancer_id: str) -> str:
 
 def tags(stage: str, balancer: LoadBalancer) -> dict[str, str]:
     """On everything that is made for it."""
-    return {PROXY_TAG: balancer.id, STAGE_TAG: stage, "Name": f"autostop {balancer.name}"[:256]}
+    return {PROXY_TAG: balancer.id, STAGE_TAG: stage, "Name": _value(f"autostop {balancer.name}")}
+
+
+def _value(text: str) -> str:
+    """What IAM takes of it, the strictest of the three; it refuses the whole role for an apostrophe.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
+    """
+    return "".join(one if category(one)[0] in "LNZ" or one in "_.:/=+-@" else "_" for one in text)[:256]
 
 
 def ec2_tags(stage: str, balancer: LoadBalancer) -> list[TagTypeDef]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.errors import CloudError
 from chalicelib.domain.provisioning import Address, KeySecret, Machine, MachineState, OpenedRule, RoleState
 
 if TYPE_CHECKING:
@@ -14,13 +16,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.certificates import Certificate
-    from chalicelib.domain.errors import CloudError, Fault
+    from chalicelib.domain.errors import Fault
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.network_checks import MissingRule
     from chalicelib.ports import Clock
 
 BOOT = timedelta(seconds=20)
 SHUT_DOWN = timedelta(seconds=15)
+LONGEST_DELAY = 900
+"""Seconds: SQS knows whole ones, and no more."""
 
 
 class FakeProvisionQueue:
@@ -34,7 +38,8 @@ class FakeProvisionQueue:
     def send(self, load_balancer_id: str, delay: timedelta | None = None, *, at_once: bool = False) -> None:
         if self.fail_next:
             raise self.fail_next.popleft()
-        self.messages.append((self._clock.now() + (delay or timedelta(0)), load_balancer_id, at_once))
+        seconds = min(LONGEST_DELAY, max(0, math.ceil(delay.total_seconds()))) if delay else 0
+        self.messages.append((self._clock.now() + timedelta(seconds=seconds), load_balancer_id, at_once))
 
     def take(self) -> list[tuple[str, bool]]:
         """Those that are due by now."""
@@ -81,7 +86,9 @@ class FakeProxyMachines:
         return machine.id
 
     def set_groups(self, balancer: LoadBalancer, instance_id: str) -> None:
-        vm = self.vms[instance_id]
+        vm = self.vms.get(instance_id)
+        if vm is None:
+            raise CloudError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
         vm.machine = replace(vm.machine, group_ids=frozenset(balancer.security_group_ids))
 
     def terminate(self, balancer: LoadBalancer, instance_id: str) -> None:
@@ -116,6 +123,7 @@ class FakeProxyAddresses:
     owned: dict[str, tuple[str, Address]] = field(default_factory=dict)
     """Allocation to load balancer and address."""
     fail_next: deque[CloudError] = field(default_factory=deque)
+    count: int = 0
 
     def find(self, balancer: LoadBalancer) -> Sequence[Address]:
         return [address for owner, address in self.owned.values() if owner == balancer.id]
@@ -123,11 +131,13 @@ class FakeProxyAddresses:
     def allocate(self, balancer: LoadBalancer) -> None:
         if self.fail_next:
             raise self.fail_next.popleft()
-        number = len(self.owned) + 1
-        address = Address(f"eipalloc-{number}", f"203.0.113.{number}")
+        self.count += 1
+        address = Address(f"eipalloc-{self.count}", f"203.0.113.{self.count}")
         self.owned[address.allocation_id] = (balancer.id, address)
 
     def associate(self, balancer: LoadBalancer, allocation_id: str, instance_id: str) -> None:
+        if allocation_id not in self.owned:
+            raise CloudError("InvalidAllocationID.NotFound", f"The allocation ID '{allocation_id}' does not exist")
         _, address = self.owned[allocation_id]
         self.owned[allocation_id] = (balancer.id, replace(address, instance_id=instance_id))
 
@@ -166,16 +176,20 @@ class FakeProxyRoles:
 
     rights: dict[str, tuple[Certificate, ...]] = field(default_factory=dict)
     """Load balancer to the certificates that its VM may read."""
+    named: dict[str, str | None] = field(default_factory=dict)
+    """Load balancer to the secret of the user's own that its VM may read its key from."""
     faults: tuple[Fault, ...] = ()
     not_yet: deque[CloudError] = field(default_factory=deque)
 
     def state(self, balancer: LoadBalancer) -> RoleState:
         if balancer.id not in self.rights:
             return RoleState.ABSENT
-        return RoleState.RIGHT if self.rights[balancer.id] == balancer.certificates else RoleState.DIFFERENT
+        same = self.rights[balancer.id] == balancer.certificates
+        same &= self.named.get(balancer.id) == balancer.api_key_secret_arn
+        return RoleState.RIGHT if same else RoleState.DIFFERENT
 
     def put(self, balancer: LoadBalancer) -> str:
-        self.rights[balancer.id] = balancer.certificates
+        self.rights[balancer.id], self.named[balancer.id] = balancer.certificates, balancer.api_key_secret_arn
         return self.name(balancer)
 
     def name(self, balancer: LoadBalancer) -> str:
@@ -202,6 +216,8 @@ class FakeProxySecrets:
         return self.kept[balancer.id][0] if balancer.id in self.kept else None
 
     def create(self, balancer: LoadBalancer, token: str, key_id: str) -> str:
+        if balancer.id in self.kept:
+            raise CloudError("ResourceExistsException", "The operation failed because the secret already exists.")
         arn = f"arn:aws:secretsmanager:{balancer.region}:123456789012:secret:autostop/test/proxy/{balancer.id}-AbCdEf"
         self.kept[balancer.id] = (KeySecret(arn, key_id), token)
         return arn

@@ -102,6 +102,8 @@ class MemoryBalancers:
         self._at_version(before)
         provision = self.get(before.id).provision
         new = replace(after, version=before.version + 1, provision=provision)
+        if new.certificates != before.certificates and not self._proxies.has(new.id):
+            raise ConflictError("It was changed meanwhile; try again.")
         self._balancers[new.id] = new
         if new.beside_rules != before.beside_rules:
             self._proxies.touch(new.id)
