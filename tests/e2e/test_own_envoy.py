@@ -129,7 +129,8 @@ class Plane:
         s.balancers.create(make_balancer())
         s.rules.create(make_rule("ru_site"), None)
         s.rules.create(ssh_rule("ru_shell"), None)
-        self.ingest = Ingest(s.activity, s.proxies, s.balancers, s.events, self.clock, SequentialIds(), timedelta(seconds=60))
+        ids, minute = SequentialIds(), timedelta(minutes=1)
+        self.ingest = Ingest(s.activity, s.proxies, s.balancers, s.events, self.clock, ids, minute)
 
     def take(self, lines: list[str], stream: str = "lb_1/i-proxy"):
         """As CloudWatch Logs sends them: each at the time of its reading."""
