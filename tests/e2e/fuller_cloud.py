@@ -1,13 +1,14 @@
 """MiniStack with what it lacks of EC2 and IAM: `python tests/e2e/fuller_cloud.py`, in the place of `-m ministack`.
 
-Its EC2 cannot be asked which machine types there are, nor with which user data an instance was launched, and answers
-with the addresses of everybody whatever tags are asked for. Its IAM knows the resources and condition keys of too few
-actions: it refuses, as on `*`, what AWS allows. All of it is added here as AWS documents it, so that the policies are
-enforced as they are, and none is widened for the emulator's sake.
+Its EC2 cannot be asked which machine types there are, nor with which user data an instance was launched; it cannot put
+an instance into other groups, and answers with everybody's addresses whatever tags are asked for. Its IAM knows the
+resources and condition keys of too few actions: it refuses, as on `*`, what AWS allows. All of it is added here as AWS
+documents it, so that the policies are enforced as they are, and none is widened for the emulator's sake.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
 
-What is still not checked here: `ec2:CreateTags` of what is tagged as it is made, and `iam:PassRole`.
+What is still not so here: `ec2:CreateTags` of what is tagged as it is made and `iam:PassRole` are not checked, a client
+token launches a second instance, and inbound rules and volumes get no tags.
 """
 
 from __future__ import annotations
@@ -73,6 +74,16 @@ def attribute(params: dict[str, Any]) -> Any:
     value = f"<userData><value>{machine['UserData']}</value></userData>"
     words = f"<instanceId>{machine['InstanceId']}</instanceId>{value}"
     return ec2._xml(200, "DescribeInstanceAttributeResponse", words)
+
+
+def modify(params: dict[str, Any]) -> Any:
+    """Other groups for an instance. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html"""
+    machine, wanted = ec2._instances.get(ec2._p(params, "InstanceId")), ec2._parse_member_list(params, "GroupId")
+    if machine is None or not wanted:
+        return ec2._error("InvalidParameterValue", "Only the groups of an instance can be changed here", 400)
+    known = ec2._security_groups
+    machine["SecurityGroups"] = [{"GroupId": id_, "GroupName": known[id_]["GroupName"]} for id_ in wanted]
+    return ec2._xml(200, "ModifyInstanceAttributeResponse", "<return>true</return>")
 
 
 def addresses(params: dict[str, Any]) -> Any:
@@ -148,6 +159,7 @@ if __name__ == "__main__":
         "DescribeAddresses": addresses,
         "DescribeInstanceAttribute": attribute,
         "DescribeInstanceTypeOfferings": offerings,
+        "ModifyInstanceAttribute": modify,
     }
     iam_actions.extract_resource_arn = resource
     iam_actions.verified_access_resource_arns = ec2_resources

@@ -52,8 +52,8 @@ class ProvisionWorld:
         headers = {"Authorization": f"Bearer {key or self.admin_key}"}
         return httpx.request(method, self.deployed.api_url + path, json=body, headers=headers, timeout=30)
 
-    def wait(self, what: str, found: Callable[[], Any], seconds: float = 60) -> Any:
-        """What is found first that is not falsy. Raises AssertionError after the deadline."""
+    def wait(self, what: str, found: Callable[[], Any], seconds: float, last: object = None) -> Any:
+        """What is found first that is not falsy. Raises AssertionError after the deadline, with `last` in its words."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.processes.check()
@@ -61,7 +61,7 @@ class ProvisionWorld:
             if answer:
                 return answer
             time.sleep(0.25)
-        raise AssertionError(f"{what}: not within {seconds:g} s")
+        raise AssertionError(f"{what}: not within {seconds:g} s; last: {last}")
 
     def user_data(self, instance_id: str) -> str:
         """Of an instance, as it was launched."""

@@ -52,6 +52,8 @@ class Proxy:
     def wait_for(self, status: str, reason: str = "") -> dict[str, Any]:
         """Polls: the worker looks again each ten seconds. A failure on the way is told at once."""
 
+        last: list[object] = []
+
         def found() -> dict[str, Any] | None:
             answer = self.world.ask("GET", f"/load-balancers/{self.id}")
             seen = answer.json()
@@ -59,9 +61,10 @@ class Proxy:
                 seen = {"status": "404", "status_reason": None}
             if status != "failed":
                 assert seen["status"] != "failed", seen["status_reason"]
+            last[:] = [seen["status"], seen["status_reason"]]
             return seen if seen["status"] == status and reason in (seen["status_reason"] or "") else None
 
-        found_at_last: dict[str, Any] = self.world.wait(f"{self.id} {status} {reason}", found, 45)
+        found_at_last: dict[str, Any] = self.world.wait(f"{self.id} {status} {reason}", found, 45, last)
         return found_at_last
 
     def key(self) -> tuple[str, str]:
@@ -109,6 +112,10 @@ def machines(world: ProvisionWorld) -> dict[str, dict[str, Any]]:
 def addresses(world: ProvisionWorld) -> dict[str, str | None]:
     found = world.cloud.client("ec2").describe_addresses()["Addresses"]
     return {address["PublicIp"]: address.get("InstanceId") for address in found}
+
+
+def groups(world: ProvisionWorld, instance_id: str) -> set[str]:
+    return {group["GroupId"] for group in machines(world)[instance_id]["SecurityGroups"]}
 
 
 def check_machine(proxy: Proxy, made: dict[str, Any]) -> None:
@@ -212,3 +219,28 @@ def test_certificates_are_proved_with_the_rights_of_the_vm_before_there_is_one(w
     assert world.ask("DELETE", f"/load-balancers/{proxy.id}").json()["status"] == "deleting"
     proxy.wait_for("404")
     assert secrets.describe_secret(SecretId=key)["ARN"] == key
+
+
+def test_a_put_changes_the_machine_that_runs_and_has_one_that_is_gone_replaced(world):
+    ec2 = world.cloud.client("ec2")
+    vpc, (group,) = world.network["vpc_id"], world.network["security_group_ids"]
+    more = ec2.create_security_group(VpcId=vpc, GroupName="more", Description="more")["GroupId"]
+    before = set(addresses(world))
+    proxy = ordered(world, static_ip=True)
+    first = proxy.wait_for("creating", "its agent has not reported yet")
+
+    wider = order(world, security_group_ids=[group, more])
+    assert world.ask("PUT", f"/load-balancers/{proxy.id}", wider).status_code == 200
+    world.wait("the address is released", lambda: set(addresses(world)) == before, 20)
+    world.wait("the groups are set", lambda: groups(world, first["instance_id"]) == {group, more}, 20)
+
+    assert proxy.reports(first["instance_id"], proxy.key()[0]) == 204
+    proxy.wait_for("ready")
+    ec2.terminate_instances(InstanceIds=[first["instance_id"]])
+    assert world.ask("PUT", f"/load-balancers/{proxy.id}", wider).status_code == 200
+    second = proxy.wait_for("creating", "its agent has not reported yet")
+    assert second["instance_id"] != first["instance_id"]
+    assert groups(world, second["instance_id"]) == {group, more}
+
+    assert world.ask("DELETE", f"/load-balancers/{proxy.id}").json()["status"] == "deleting"
+    proxy.wait_for("404")

@@ -137,13 +137,15 @@ def test_it_installs_the_real_release_once_there_is_a_key_and_the_key_is_nowhere
     assert list(vm.scratch.iterdir()) == []
 
 
-def test_what_looks_for_the_key_would_see_it_in_an_argument_and_in_the_environment():
-    for command, env in ((["sleep", "60", KEY], {}), (["sleep", "60"], {"KEY": KEY})):
-        # sleep(1) refuses the argument, so a shell that waits has it.
-        shell = ["bash", "-c", "read -r", *command]
-        with subprocess.Popen(shell, stdin=subprocess.PIPE, env=os.environ | env) as running:
-            assert KEY.encode() in processes()[running.pid]
-            running.kill()
+@pytest.mark.parametrize(("arguments", "env"), [([KEY], {}), ([], {"KEY": KEY})], ids=["argument", "environment"])
+def test_what_looks_for_the_key_would_see_it_in_an_argument_and_in_the_environment(arguments, env):
+    shell = ["bash", "-c", "echo here; read -r", "bash", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(shell, stdin=pipe, stdout=pipe, env=os.environ | env) as running:
+        assert running.stdout.readline() == b"here\n"
+        seen = processes()[running.pid]
+        running.communicate(b"\n")
+    assert KEY.encode() in seen
 
 
 def test_the_script_that_it_runs_has_the_key_neither_in_its_environment_nor_on_its_input(vm):
