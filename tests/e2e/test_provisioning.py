@@ -134,12 +134,18 @@ def check_role(proxy: Proxy) -> None:
     role = iam.get_role(RoleName=proxy.part)["Role"]
     boundary = role["PermissionsBoundary"]["PermissionsBoundaryArn"]
     assert boundary.endswith(f":policy/autostop-{stack.STAGE}-proxy-boundary")
-    own = secrets.describe_secret(SecretId=proxy.secret)["ARN"]
-    for arn, wanted in ((own, "allowed"), (own.replace(proxy.id, "lb_other"), "implicitDeny")):
-        (answer,) = iam.simulate_principal_policy(
-            PolicySourceArn=role["Arn"], ActionNames=["secretsmanager:GetSecretValue"], ResourceArns=[arn]
-        )["EvaluationResults"]
-        assert answer["EvalDecision"] == wanted, arn
+    secret = secrets.describe_secret(SecretId=proxy.secret)["ARN"]
+    stream = f"arn:aws:logs:{REGION}:000000000000:log-group:/autostop/{stack.STAGE}/proxy:log-stream:{proxy.id}/i-1"
+    for action, own in (
+        ("secretsmanager:GetSecretValue", secret),
+        ("logs:CreateLogStream", stream),
+        ("logs:PutLogEvents", stream),
+    ):
+        for arn, wanted in ((own, "allowed"), (own.replace(proxy.id, "lb_other"), "implicitDeny")):
+            (answer,) = iam.simulate_principal_policy(
+                PolicySourceArn=role["Arn"], ActionNames=[action], ResourceArns=[arn]
+            )["EvaluationResults"]
+            assert answer["EvalDecision"] == wanted, arn
 
 
 def check_install_script(proxy: Proxy, instance_id: str, key: str) -> None:
