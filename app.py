@@ -7,6 +7,7 @@ from chalicelib.entrypoints import (
     ec2_calls,
     ec2_state,
     logging_setup,
+    provision,
     proxy_logs,
     reconcile,
     savings_rollup,
@@ -23,5 +24,5 @@ app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
 for part in (account, account_settings, rules, schedules, balancers, install, savings):
     app.register_blueprint(part.routes.blueprint)
-for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, savings_rollup):
+for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, provision, savings_rollup):
     app.register_blueprint(module.bp)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from chalicelib.settings import Settings, from_env
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.aws.provision_queue import SqsProvisionQueue
     from chalicelib.adapters.aws.sqs import SqsQueue
     from chalicelib.adapters.dynamodb.stores import DynamoStores
+    from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.schedules import Recurrences
     from chalicelib.ports import Compute, Prices, ReconcileRequest
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.manual_change import ManualChange
     from chalicelib.usecases.observe import Observer
     from chalicelib.usecases.price_book import PriceBook
+    from chalicelib.usecases.provision import Provisioner
     from chalicelib.usecases.reconcile import Reconciler
     from chalicelib.usecases.record_usage import RecordUsage
     from chalicelib.usecases.roll_up_savings import RollUpSavings
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.state_change import StateChange
     from chalicelib.usecases.tick import Tick
+    from chalicelib.web.install.script import InstallSettings
 
 
 @cache
@@ -160,7 +164,62 @@ def ingest() -> Ingest:
     from chalicelib.usecases.ingest_activity import Ingest
 
     s = _stores()
-    return Ingest(s.activity, s.proxies, s.events, SystemClock(), RandomIds(), settings().heartbeat)
+    return Ingest(s.activity, s.proxies, s.balancers, s.events, SystemClock(), RandomIds(), settings().heartbeat)
+
+
+@cache
+def _provision_queue() -> SqsProvisionQueue:
+    from chalicelib.adapters.aws.provision_queue import SqsProvisionQueue
+
+    return SqsProvisionQueue(settings().provision_queue_url, settings().region)
+
+
+def read_provision_message(body: str) -> tuple[str, bool]:
+    """For the `provision` function: the load balancer in a message, and whether it is not to wait.
+
+    Raises InvalidInputError for anything else.
+    """
+    from chalicelib.adapters.aws.provision_queue import decode
+
+    return decode(body)
+
+
+def install_settings(balancer: LoadBalancer, api_url: str) -> InstallSettings:
+    """What the scripts for a proxy's VM are made with."""
+    from chalicelib.web.install.script import InstallSettings
+
+    region, group = settings().region, settings().proxy_log_group
+    return InstallSettings(api_url, balancer.id, region, group, balancer.port_range, balancer.key_secret_arn)
+
+
+@cache
+def provisioner() -> Provisioner:
+    """For the `provision` functions."""
+    from chalicelib.adapters.aws.certificate_proof import CertificateProof
+    from chalicelib.adapters.aws.network import AwsNetwork
+    from chalicelib.adapters.aws.opened_rules import Ec2OpenedRules
+    from chalicelib.adapters.aws.proxy_machines import Ec2ProxyAddresses, Ec2ProxyMachines
+    from chalicelib.adapters.aws.proxy_roles import IamProxyRoles
+    from chalicelib.adapters.aws.proxy_secrets import AwsProxySecrets
+    from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.domain.load_balancers import LoadBalancerKind
+    from chalicelib.usecases.make_proxy import ProxyMaker
+    from chalicelib.usecases.provision import Provisioner
+    from chalicelib.usecases.provision_acts import ProxyActs
+    from chalicelib.usecases.provision_facts import ProxyFacts
+    from chalicelib.web.install.made import boot_script
+
+    def script(balancer: LoadBalancer) -> str:
+        return boot_script(install_settings(balancer, balancer.provision.api_url if balancer.provision else ""))
+
+    s, stage, clock, ids = _stores(), settings(), SystemClock(), RandomIds()
+    machines, addresses = Ec2ProxyMachines(stage.stage), Ec2ProxyAddresses(stage.stage)
+    opened, secrets, proof = Ec2OpenedRules(stage.stage), AwsProxySecrets(stage.stage), CertificateProof(clock)
+    roles = IamProxyRoles(stage.stage, stage.region, stage.proxy_log_group, stage.proxy_boundary_arn, proof)
+    facts = ProxyFacts(machines, addresses, opened, roles, secrets, AwsNetwork(), s.proxies, s.keys, clock)
+    acts = ProxyActs(machines, addresses, opened, roles, secrets, s.keys, script, s.events, clock, ids)
+    makers = {LoadBalancerKind.PROXY: ProxyMaker(facts, acts)}
+    return Provisioner(s.balancers, s.provisions, makers, _provision_queue(), s.events, clock, ids)
 
 
 @cache
@@ -248,16 +307,37 @@ def services() -> Services:
             ids,
             _usage(),
             discover(),
+            _provision_queue(),
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
-        ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, AwsNetwork(), s.events, clock, ids),
+        ManageLoadBalancers(
+            s.balancers,
+            s.proxies,
+            s.secret_reports,
+            AwsNetwork(),
+            s.provisions,
+            _provision_queue(),
+            s.events,
+            clock,
+            ids,
+        ),
         manage_api_keys(),
         ManageAccount(s.account, s.events, clock, ids),
         Overrides(s.rules, s.status, s.activity, s.proxies, s.events, queue, clock, ids),
         Heartbeat(s.rules, s.activity, clock),
         Explain(s.rules, _observer(), clock),
         ProxyConfig(
-            s.rules, s.status, s.activity, s.proxies, s.balancers, s.secret_reports, s.events, queue, clock, ids
+            s.rules,
+            s.status,
+            s.activity,
+            s.proxies,
+            s.balancers,
+            s.secret_reports,
+            s.agent_reports,
+            s.events,
+            queue,
+            clock,
+            ids,
         ),
         WarmUp(s.rules, s.status, s.events, queue, clock, ids),
         savings,

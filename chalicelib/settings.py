@@ -18,12 +18,17 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a stage is made of. `heartbeat` is how often agents send theirs."""
+    """What a stage is made of. `heartbeat` is how often agents send theirs.
+
+    `provision_queue_url` and `proxy_boundary_arn` are what proxies' VMs are made with.
+    """
 
     stage: str
     region: str
     table_prefix: str
     queue_url: str
+    provision_queue_url: str
+    proxy_boundary_arn: str
     proxy_log_group: str
     shortest_idle_minutes: float
     heartbeat: timedelta
@@ -60,6 +65,8 @@ def from_env(env: Mapping[str, str] = os.environ) -> Settings:
         ),
         text("AUTOSTOP_TABLE_PREFIX", r"[A-Za-z0-9_.-]{1,200}", "the beginning of a table's name"),
         text("AUTOSTOP_QUEUE_URL", r"https?://\S+", "a URL"),
+        text("AUTOSTOP_PROVISION_QUEUE_URL", r"https?://\S+", "a URL"),
+        text("AUTOSTOP_PROXY_BOUNDARY_ARN", r"arn:aws[a-z-]*:iam::\d{12}:policy/\S+", "the ARN of a policy"),
         text("AUTOSTOP_PROXY_LOG_GROUP", r"[A-Za-z0-9_/.#-]{1,512}", "a log group's name"),
         number("AUTOSTOP_SHORTEST_IDLE_MINUTES", 1),
         timedelta(seconds=number("AUTOSTOP_HEARTBEAT_SECONDS", 60)),

@@ -1,4 +1,4 @@
-"""The base stack: tables, queue with dead-letter queue, log group. `python -m scripts.base_stack STAGE` prints it."""
+"""The base stack: tables, queues, log group, permissions boundary. `python -m scripts.base_stack STAGE` prints it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 from chalicelib.adapters.dynamodb.tables import table_resources
+from scripts import policies
 
-VISIBILITY = 360
-"""Seconds: six times the worker's timeout, as AWS asks of queues that feed functions.
+VISIBILITY = 6
+"""Times the function's timeout: what AWS asks of queues that feed functions.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
@@ -27,16 +28,22 @@ def template(stage: str) -> dict[str, Any]:
                 "Type": "AWS::SQS::Queue",
                 "Properties": {"QueueName": f"{prefix}-dead-letters", "MessageRetentionPeriod": 1209600},
             },
-            "Reconcile": {
-                "Type": "AWS::SQS::Queue",
+            "Reconcile": _queue(f"{prefix}-reconcile", 60),
+            "Provision": _queue(f"{prefix}-provision", 150),
+            "ProxyBoundary": {
+                "Type": "AWS::IAM::ManagedPolicy",
                 "Properties": {
-                    "QueueName": f"{prefix}-reconcile",
-                    "VisibilityTimeout": VISIBILITY,
-                    "MessageRetentionPeriod": 3600,
-                    "RedrivePolicy": {
-                        "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
-                        "maxReceiveCount": 3,
-                    },
+                    "ManagedPolicyName": f"{prefix}-proxy-boundary",
+                    "Description": "The most that the role of a proxy's VM can ever be allowed",
+                    "PolicyDocument": proxy_boundary(stage),
+                },
+            },
+            "ProvisionBoundary": {
+                "Type": "AWS::IAM::ManagedPolicy",
+                "Properties": {
+                    "ManagedPolicyName": f"{prefix}-provision-boundary",
+                    "Description": "The most that the function which makes proxies can ever be allowed",
+                    "PolicyDocument": policies.policy("provision"),
                 },
             },
             "ProxyLogs": {
@@ -44,16 +51,69 @@ def template(stage: str) -> dict[str, Any]:
                 "Properties": {"LogGroupName": f"/autostop/{stage}/proxy", "RetentionInDays": 7},
             },
         },
-        "Outputs": {"QueueUrl": {"Value": {"Ref": "Reconcile"}}},
+        "Outputs": {
+            "QueueUrl": {"Value": {"Ref": "Reconcile"}},
+            "ProvisionQueueUrl": {"Value": {"Ref": "Provision"}},
+            "ProxyBoundaryArn": {"Value": {"Ref": "ProxyBoundary"}},
+        },
     }
 
 
-def subscription(stage: str) -> dict[str, Any]:
+def variables(outputs: dict[str, str]) -> dict[str, str]:
+    """The environment of every function, as far as this stack made it."""
+    return {
+        "AUTOSTOP_QUEUE_URL": outputs["QueueUrl"],
+        "AUTOSTOP_PROVISION_QUEUE_URL": outputs["ProvisionQueueUrl"],
+        "AUTOSTOP_PROXY_BOUNDARY_ARN": outputs["ProxyBoundaryArn"],
+    }
+
+
+def proxy_boundary(stage: str) -> dict[str, Any]:
+    """Reads secrets, and writes the log streams of proxies: whatever the `provision` function may give to a role."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+                "Resource": "arn:*:secretsmanager:*:*:secret:*",
+            },
+            {
+                "Effect": "Allow",
+                "Action": "kms:Decrypt",
+                "Resource": "*",
+                "Condition": {"StringLike": {"kms:ViaService": "secretsmanager.*.amazonaws.com"}},
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": f"arn:*:logs:*:*:log-group:/autostop/{stage}/proxy:log-stream:lb_*",
+            },
+        ],
+    }
+
+
+def _queue(name: str, timeout: int) -> dict[str, Any]:
+    """A queue in front of a function that runs for `timeout` seconds at most; what fails three times is kept."""
+    return {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {
+            "QueueName": name,
+            "VisibilityTimeout": VISIBILITY * timeout,
+            "MessageRetentionPeriod": 3600,
+            "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}, "maxReceiveCount": 3},
+        },
+    }
+
+
+def merged(stage: str) -> dict[str, Any]:
     """What Chalice cannot say: merged into the packaged template (`chalice package --merge-template`)."""
     group = f"/autostop/{stage}/proxy"
     source = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{group}:*"}
+    boundary = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/autostop-{stage}-provision-boundary"
     return {
         "Resources": {
+            "ProvisionRole": {"Properties": {"PermissionsBoundary": {"Fn::Sub": boundary}}},
             "ProxyLogsPermission": {
                 "Type": "AWS::Lambda::Permission",
                 "Properties": {

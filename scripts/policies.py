@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scripts.provision_policy import provisioning
+
 CHALICE = Path(__file__).parent.parent / ".chalice"
 
 # The DynamoDB actions of each function, by table. A transaction is allowed by the actions of its parts;
@@ -19,7 +21,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "rules": ["BatchGetItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "schedules": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"],
-        "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan"],
+        "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "proxies": ["ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
@@ -50,10 +52,18 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
+        "load-balancers": ["GetItem"],
         "proxies": ["GetItem", "PutItem", "UpdateItem"],
         "activity": ["GetItem", "UpdateItem"],
         "events": ["BatchWriteItem"],
     },
+    "provision": {
+        "load-balancers": ["DeleteItem", "GetItem", "UpdateItem"],
+        "proxies": ["Query", "UpdateItem"],
+        "api-keys": ["DeleteItem", "GetItem", "PutItem"],
+        "events": ["BatchWriteItem"],
+    },
+    "provision_sweep": {"load-balancers": ["Scan"]},
     "savings_rollup": {"load-balancers": ["GetItem"], "proxies": ["Query"], "usage": ["PutItem", "Query"]},
 }
 
@@ -67,10 +77,13 @@ INDEXES: dict[str, dict[str, str]] = {
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
+ORDERS = frozenset({"api_handler", "provision", "provision_sweep"})
+PROVISIONS = frozenset({"provision"})
 TRACED = frozenset(TABLES)
 NAMES_SECRETS = frozenset({"api_handler"})
 PRICED = frozenset({"api_handler", "savings_rollup"})
 
+RECEIVE = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
@@ -98,6 +111,7 @@ ACTS: dict[str, list[str]] = {
 CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
 CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
+PROVISION_QUEUE = "arn:*:sqs:*:*:autostop-*-provision"
 
 
 def policy(function: str) -> dict[str, Any]:
@@ -112,12 +126,7 @@ def policy(function: str) -> dict[str, Any]:
         statements.append(_allow(_sid(table), [f"dynamodb:{action}" for action in actions], [_table(table)]))
     for table, index in INDEXES.get(function, {}).items():
         statements.append(_allow(_sid(table, index), ["dynamodb:Query"], [f"{_table(table)}/index/{index}"]))
-    if function in SENDS:
-        statements.append(_allow("Send", ["sqs:SendMessage", "sqs:SendMessageBatch"], [QUEUE]))
-    if function in RECEIVES:
-        # Creating the event source mapping checks these too, under this role.
-        receive = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
-        statements.append(_allow("Receive", receive, [QUEUE]))
+    statements += _queues(function)
     if function in DESCRIBES:
         # EC2's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
@@ -134,6 +143,21 @@ def policy(function: str) -> dict[str, Any]:
     if function in CONNECTS:
         statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _queues(function: str) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = []
+    if function in SENDS:
+        statements.append(_allow("Send", ["sqs:SendMessage", "sqs:SendMessageBatch"], [QUEUE]))
+    if function in RECEIVES:
+        # Creating the event source mapping checks these too, under this role.
+        statements.append(_allow("Receive", RECEIVE, [QUEUE]))
+    if function in ORDERS:
+        statements.append(_allow("Order", ["sqs:SendMessage"], [PROVISION_QUEUE]))
+    if function in PROVISIONS:
+        statements.append(_allow("Receive", RECEIVE, [PROVISION_QUEUE]))
+        statements += provisioning()
+    return statements
 
 
 def _table(name: str) -> str:

@@ -1,7 +1,7 @@
 """`python -m chalicelib.agent --config FILE`: run.
 
 With `--bootstrap`: write Envoy's bootstrap, print its arguments. With `--status`: tell how the running agent is, and
-exit 0 if all is well.
+exit 0 if all is well. With `--fetch-install`: print the control plane's install script, or say why not and exit 1.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from chalicelib.agent.clock import SystemClock
 from chalicelib.agent.cloudwatch import CloudWatchSink
 from chalicelib.agent.control_plane import HttpControlPlane
 from chalicelib.agent.envoy_admin import SocketAdmin
+from chalicelib.agent.install_script import NoScriptError, fetch
 from chalicelib.agent.keys import KeyFile, KeySecret, KeySource
 from chalicelib.agent.prober import NetworkProber
 from chalicelib.agent.secret_source import SecretsManager
@@ -63,12 +64,28 @@ def _tell(settings: Settings) -> int:
     return 0 if well else 1
 
 
+async def _fetch(settings: Settings) -> bytes:
+    async with aiohttp.ClientSession() as session:
+        return await fetch(settings, session, _key(settings, SecretsManager(settings), SystemClock()))
+
+
+def _print_install_script(settings: Settings) -> int:
+    try:
+        script = asyncio.run(_fetch(settings))
+    except NoScriptError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.buffer.write(script)
+    return 0
+
+
 def main() -> None:
     """Parse the command line and do as it says."""
     parser = argparse.ArgumentParser(prog="autostop-agent")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--bootstrap", action="store_true")
     parser.add_argument("--status", action="store_true")
+    parser.add_argument("--fetch-install", action="store_true")
     options = parser.parse_args()
     settings = load(options.config)
     if options.bootstrap:
@@ -81,6 +98,8 @@ def main() -> None:
         return
     if options.status:
         sys.exit(_tell(settings))
+    if options.fetch_install:
+        sys.exit(_print_install_script(settings))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_run(settings))
 

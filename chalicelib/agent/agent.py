@@ -11,6 +11,7 @@ from chalicelib.agent.beliefs import Beliefs
 from chalicelib.agent.certificates import Certificates
 from chalicelib.agent.configuration import Configuration
 from chalicelib.agent.follower import Follower
+from chalicelib.agent.health import Health, HealthServer
 from chalicelib.agent.heartbeats import Heartbeats, until_beat
 from chalicelib.agent.loops import forever
 from chalicelib.agent.prober import ProbeSchedule
@@ -46,6 +47,7 @@ APPLY = 0.1
 VERIFY = 0.02
 REPORT = 0.2
 CERTIFY = 0.2
+LISTEN = 5.0
 PENDING_POLL = 1.0
 DRAIN_BEAT = 2.0
 
@@ -71,9 +73,10 @@ class Agent:
         self._stopping = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
-        status = self._status = Status(settings, self._beliefs, clock, key_trouble=key_trouble)
+        said = plane
+        status = self._status = Status(settings, self._beliefs, clock, lambda: said.carries, key_trouble=key_trouble)
         plane, sink = WatchedPlane(plane, status.plane, clock), WatchedSink(sink, status.logs, clock)
-        activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes)
+        activity = Activity(self._beliefs.ignored, self._beliefs.idle_bytes, self._beliefs.balancers)
         spool = Spool(settings)
         activity.restore(spool.minutes(), spool.streams)
         tailer = Tailer(settings.access_log, spool.position)
@@ -83,6 +86,9 @@ class Agent:
             tailer, activity, self._beliefs, admin, clock, self._waker.wake, settings.periodic_seconds
         )
         self._verifier = Verifier(admin, clock, self._outcome)
+        self._health = HealthServer(
+            Health(admin, lambda: self._verifier.serving, clock), settings.bind_address, settings.health_port
+        )
         self._heartbeats = Heartbeats(
             self._follower,
             spool,
@@ -136,6 +142,7 @@ class Agent:
                     forever(self._certificates.turn, lambda: CERTIFY),
                     forever(self._reporter.turn, lambda: REPORT),
                     forever(self._status.turn, lambda: EVERY),
+                    forever(self._health.open, lambda: LISTEN),
                     forever(heartbeats.beat, self._beat_pause, heartbeats.beat_now),
                     forever(heartbeats.ship, lambda: self._settings.heartbeat_seconds, heartbeats.ship_now),
                 ]
@@ -147,6 +154,7 @@ class Agent:
                 await heartbeats.ship()
                 await self._end_all()
         finally:
+            await self._health.close()
             await runner.cleanup()
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:

@@ -11,7 +11,7 @@ from chalicelib.envoy.compact import ANY_BYTES, CompactConfig
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.envoy.compact import CompactRule, Ignore
+    from chalicelib.envoy.compact import CompactRule, Ignore, Network
 
 LONGEST_DRAIN = timedelta(seconds=60)
 """From when it is adopted on: where our clock is an hour behind, `drain_until` is an hour too late for us."""
@@ -60,7 +60,8 @@ class Beliefs:
     """The configuration in force, and a belief for each of its rules.
 
     `ignored` has the rules that ignore clients, `idle_bytes` those whose TCP connections are in use otherwise than by
-    any byte. `let_go` has each rule, and whether it is about TCP, whose clients have been held for long enough.
+    any byte, `balancers` the networks of a balancer in front of us. `let_go` has each rule, and whether it is about
+    TCP, whose clients have been held for long enough.
     """
 
     config: CompactConfig = field(default_factory=CompactConfig)
@@ -70,6 +71,7 @@ class Beliefs:
     ignored: dict[str, Ignore] = field(default_factory=dict)
     idle_bytes: dict[str, int] = field(default_factory=dict)
     let_go: frozenset[tuple[str, bool]] = frozenset()
+    balancers: list[Network] = field(default_factory=list)
 
     def adopt(self, config: CompactConfig, etag: str | None, now: datetime) -> None:
         """A new configuration: beliefs of rules that stay are kept. What changed about a rule is looked at soon."""
@@ -84,11 +86,12 @@ class Beliefs:
         for id_, belief in self.of.items():
             if before.get(id_) != self.rules[id_] or config.is_drained(id_, now):
                 belief.probe_at = 0.0
-        # The same dictionaries, because the activity looks into them.
+        # The same objects, because the activity looks into them.
         self.ignored.clear()
         self.ignored.update((id_, rule.ignore) for id_, rule in self.rules.items() if rule.ignore.networks)
         self.idle_bytes.clear()
         self.idle_bytes.update((r.id, r.idle_bytes) for r in self.rules.values() if r.idle_bytes != ANY_BYTES)
+        self.balancers[:] = config.balancers
 
     def startable(self, rule_id: str) -> bool:
         """Whether traffic may start it."""

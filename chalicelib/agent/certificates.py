@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.agent.clock import stamp
-from chalicelib.agent.pem import BadPairError, examine
 from chalicelib.agent.secret_source import SecretUnavailableError
 from chalicelib.agent.vault import OnDiskError
+from chalicelib.envoy.pem import BadPairError, examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from chalicelib.agent.beliefs import Beliefs
     from chalicelib.agent.clock import Clock
-    from chalicelib.agent.pem import Pair
     from chalicelib.agent.secret_source import SecretSource
     from chalicelib.agent.vault import Vault
     from chalicelib.envoy.certificates import CompactCertificate
+    from chalicelib.envoy.pem import Pair
 
 log = logging.getLogger(__name__)
 

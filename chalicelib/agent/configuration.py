@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.agent.control_plane import Unreachable
 from chalicelib.agent.verifier import Outcome
 from chalicelib.agent.xds import atomic_write
-from chalicelib.envoy.compact import CompactConfig, CompactError, parse_certificates, parse_rules, parse_states
+from chalicelib.envoy.compact import (
+    CompactConfig,
+    CompactError,
+    parse_balancers,
+    parse_certificates,
+    parse_rules,
+    parse_states,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAVE_AGAIN = 30.0
+BESIDE_RULES = ("certificates", "balancer_cidrs")
+"""What else the part `rules` has, left out of it where there is none."""
 
 
 class Configuration:
@@ -58,6 +67,7 @@ class Configuration:
         self._raw: dict[str, Any] = {"rules": [], "states": []}
         self._saved = self._raw
         self._save_at = 0.0
+        self._known = False
         self._refused: str | None = None
         self._in_force: _Wanted | None = None
         self._back: frozenset[str] = frozenset()
@@ -74,6 +84,7 @@ class Configuration:
             log.warning("the last good configuration is unreadable: %s", error)
             return
         self._raw = self._saved = raw
+        self._known = True
         self._beliefs.adopt(config, None, self._clock.now())
         self.changed.set()
 
@@ -96,7 +107,7 @@ class Configuration:
     def _adopt(self, etag: str, body: dict[str, Any]) -> None:
         raw = self._raw | {part: body[part]["items"] for part in ("rules", "states") if body.get(part)}
         if body.get("rules"):
-            raw["certificates"] = body["rules"].get("certificates") or []
+            raw |= {name: body["rules"].get(name) or [] for name in BESIDE_RULES}
         try:
             config = _parsed(raw)
         except CompactError as error:
@@ -105,7 +116,7 @@ class Configuration:
                 log.error("configuration %s is refused and the last good one kept: %s", etag, error)  # noqa: TRY400
                 self._verifier.tell(Outcome(etag.strip('"'), self._clock.now(), (str(error)[:1000],)))
             return
-        self._raw, self._refused = raw, None
+        self._raw, self._refused, self._known = raw, None, True
         self._beliefs.adopt(config, etag, self._clock.now())
         self.changed.set()
 
@@ -120,7 +131,7 @@ class Configuration:
             self._files.has(self._verifier.has)
             versions = await asyncio.to_thread(self._files.write, config, *wanted[1:], again=again)
             self._in_force = wanted
-            self._verifier.expect((etag or "").strip('"'), versions, before)
+            self._verifier.expect((etag or "").strip('"'), versions, before, known=self._known)
         if self._verifier.refused != self._back:
             await asyncio.to_thread(self._put_back)
         sound = self._verifier.sound == (etag or "").strip('"')
@@ -149,4 +160,5 @@ class Configuration:
 def _parsed(raw: dict[str, Any]) -> CompactConfig:
     """Raises CompactError, and KeyError for a part that is not there."""
     rules, states = parse_rules(raw["rules"]), parse_states(raw["states"])
-    return CompactConfig(rules, states, parse_certificates(raw.get("certificates", [])))
+    certificates, balancers = (raw.get(name, []) for name in BESIDE_RULES)
+    return CompactConfig(rules, states, parse_certificates(certificates), parse_balancers(balancers))

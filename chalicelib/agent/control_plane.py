@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 
+from chalicelib.agent.versions import HEADER, version_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,6 +23,11 @@ class Unreachable(Exception):  # noqa: N818  (it reads as what it tells)
 
 class ControlPlane(Protocol):
     """The three routes. Every call raises Unreachable and nothing else."""
+
+    @property
+    def carries(self) -> str | None:
+        """The version of the agent that it has for proxies, by its last answer to a poll; None while it said none."""
+        ...
 
     async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
         """The new ETag and the answer; None when nothing changed. A part is null or has items."""
@@ -42,11 +49,13 @@ class HttpControlPlane:
         self._settings = settings
         self._key = key
         self._session = session
+        self.carries: str | None = None
         self._base = f"{settings.api_url.rstrip('/')}/load-balancers/{settings.load_balancer_id}"
 
     async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
         sent = {"If-None-Match": etag} if etag else {}
         status, answer_headers, body = await self._call("GET", f"/config?member={self._settings.member}", None, sent)
+        self.carries = version_of(answer_headers.get(HEADER))
         if status == 304:  # noqa: PLR2004
             return None
         parts = [body.get(part) for part in ("rules", "states")]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _UPDATES = r"^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds\..*)\.(version_text|update_(rejected|failure))$"
 _WRITES = r"^filesystem\.write_failed$"
+_STATE = r"^server\.state$"
+_LIVE = "0"
+"""https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/statistics (server.state)"""
 _RDS = re.compile(r"http\..*\.rds\.(.*)")
 _LONGEST_WORDS = 1000
 
@@ -45,6 +48,10 @@ class EnvoyAdmin(Protocol):
 
     async def failed_writes(self) -> int:
         """How many writes of the access log failed since Envoy runs: lines that nobody will read."""
+        ...
+
+    async def is_live(self) -> bool:
+        """Whether it has read what it starts with and serves."""
         ...
 
     async def reopen_logs(self) -> None:
@@ -81,6 +88,11 @@ class SocketAdmin:
     async def failed_writes(self) -> int:
         text = await self._call("GET", f"/stats?filter={quote(_WRITES)}")
         return sum(_count(value) for _, value in _stats(text))
+
+    async def is_live(self) -> bool:
+        # Not /ready: it answers 503 before that, which is no silence.
+        text = await self._call("GET", f"/stats?filter={quote(_STATE)}")
+        return any(value == _LIVE for _, value in _stats(text))
 
     async def reopen_logs(self) -> None:
         await self._call("POST", "/reopen_logs")

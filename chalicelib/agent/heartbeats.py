@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MARGIN = timedelta(milliseconds=50)
-"""Envoy's record of a moment is in the file 0.8 ms later (measured, research/envoy.md): this is sixty times that."""
+MARGIN = timedelta(seconds=2)
+"""Envoy's record of a moment is in the file 15 ms later, and 0.4 s later while Envoy takes in a change of 1,000 rules
+(docs/adr/0016): its timer waits for that. What is proven must not be sooner than what is written."""
 
 
 def until_beat(now: datetime, every: float) -> float:

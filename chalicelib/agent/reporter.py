@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import __version__
 from chalicelib.agent.clock import stamp
 from chalicelib.agent.control_plane import Unreachable
 
@@ -24,6 +25,9 @@ REPORT_EVERY = 10.0
 PRESSING_EVERY = 1.0
 REFRESH = 240.0
 """What accepts is told again before its last report is so old. Each at a time of its own."""
+
+VERSION_REFRESH = 3600.0
+"""Our version goes with the first report and is told again: the control plane forgets who has not told for long."""
 
 STARTED_REFRESH = 15.0
 """The control plane believes only what was seen after it asked AWS, and that may be some seconds after our wake."""
@@ -54,6 +58,7 @@ class Reporter:
         self._asked: dict[str, datetime] = {}
         self._outcomes: dict[bool, Outcome] = {}
         self._secrets: list[dict[str, Any]] | None = None
+        self._version_at: float | None = None
         self._sent_at: float | None = None
         self._scan_at = 0.0
 
@@ -86,7 +91,8 @@ class Reporter:
     async def turn(self) -> None:
         """Send, if there is something to send and it is time."""
         now = self._clock.monotonic()
-        pressing = bool(self._pressing or self._outcomes or self._secrets is not None)
+        stale = self._version_at is not None and now >= self._version_at
+        pressing = bool(self._pressing or self._outcomes or self._secrets is not None or stale)
         wait = PRESSING_EVERY if pressing else REPORT_EVERY
         if self._beliefs.etag is None and not self._outcomes:
             return  # the control plane has not answered yet
@@ -95,7 +101,7 @@ class Reporter:
         if not pressing and not self._changed and now < self._scan_at:
             return
         rules = self._news(now)
-        if rules or self._outcomes or self._secrets is not None:
+        if rules or self._outcomes or self._secrets is not None or stale:
             self._sent_at = now
             await self._send(rules, now)
 
@@ -132,6 +138,9 @@ class Reporter:
             report |= {"rejected": at | {"errors": list(outcome.errors)}} if outcome.errors else {"applied": at}
         if secrets is not None:
             report["secrets"] = secrets
+        version = self._version_at is None or now >= self._version_at
+        if version:
+            report["agent"] = __version__
         try:
             await self._plane.report(report)
         except Unreachable as error:
@@ -139,6 +148,8 @@ class Reporter:
             return
         self._outcomes = {bad: kept for bad, kept in self._outcomes.items() if kept is not outcome}
         self._told |= told
+        if version:
+            self._version_at = now + VERSION_REFRESH
         if self._secrets is secrets:
             self._secrets = None
         self._scan_at = min([self._scan_at, *(one.again_at for one in told.values())])

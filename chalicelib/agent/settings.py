@@ -9,7 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times in seconds. `run_dir` lies on tmpfs; `state_dir` survives a reboot."""
+    """Times in seconds. `run_dir` lies on tmpfs; `state_dir` survives a reboot.
+
+    `health_port`: where a balancer in front of us asks how we are, on `bind_address`; None: nowhere.
+    """
 
     api_url: str
     load_balancer_id: str
@@ -26,6 +29,7 @@ class Settings:
     periodic_seconds: float = 60
     tls_dir: Path | None = None
     secret_seconds: float = 300
+    health_port: int | None = 15021
 
     @property
     def secrets(self) -> Path:
@@ -48,5 +52,8 @@ def load(path: Path) -> Settings:
         raise ValueError(f"{path}: unknown settings {unknown}, missing settings {missing}")
     if (data.get("key_file") is None) is (data.get("api_key_secret_arn") is None):
         raise ValueError(f"{path}: needs one of key_file and api_key_secret_arn")
+    port = data.get("health_port")
+    if port is not None and (not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65536):  # noqa: PLR2004
+        raise ValueError(f"{path}: health_port is {port!r}, which is neither a port nor null")
     paths = {name: Path(data[name]) for name in ("key_file", "run_dir", "state_dir", "tls_dir") if data.get(name)}
     return Settings(**(data | paths))

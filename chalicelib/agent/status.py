@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chalicelib import __version__
 from chalicelib.agent.clock import stamp
 from chalicelib.agent.control_plane import Unreachable
+from chalicelib.agent.versions import COMMAND, is_newer
 from chalicelib.agent.xds import atomic_write
 
 if TYPE_CHECKING:
@@ -57,17 +58,23 @@ class Contact:
 
 @dataclass(slots=True)
 class Status:
-    """Collects, and writes the file. `rejected` is what Envoy, or we, refused of the newest configuration."""
+    """Collects, and writes the file. `rejected` is what Envoy, or we, refused of the newest configuration.
+
+    `carried` answers the version of the agent that the control plane has; one that is newer than ours is logged once.
+    """
 
     settings: Settings
     beliefs: Beliefs
     clock: Clock
+    carried: Callable[[], str | None] = lambda: None
+    version: str = __version__
     plane: Contact = field(default_factory=Contact)
     logs: Contact = field(default_factory=Contact)
     applied: str | None = None
     rejected: tuple[str, tuple[str, ...]] | None = None
     key_trouble: Callable[[], str | None] = lambda: None
     certificates: list[dict[str, Any]] = field(default_factory=list)
+    _said: str | None = None
 
     def secrets(self, lines: list[dict[str, Any]]) -> None:
         """What became of every certificate."""
@@ -82,10 +89,18 @@ class Status:
 
     async def turn(self) -> None:
         """Write it. A full disk is no reason to stop serving."""
+        newer = self._newer()
+        if newer is not None and newer != self._said:
+            self._said = newer
+            log.warning("the control plane carries agent %s, this is %s: %s", newer, self.version, COMMAND)
         try:
             await asyncio.to_thread(atomic_write, file_of(self.settings), json.dumps(self._view()))
         except OSError as error:
             log.warning("the status could not be written: %s", error)
+
+    def _newer(self) -> str | None:
+        carried = self.carried()
+        return carried if carried is not None and is_newer(carried, self.version) else None
 
     def _view(self) -> dict[str, Any]:
         now, mono, beliefs = self.clock.now(), self.clock.monotonic(), self.beliefs
@@ -102,7 +117,8 @@ class Status:
         ]
         return {
             "at": stamp(now),
-            "agent": __version__,
+            "agent": self.version,
+            "newer_agent": self._newer(),
             "load_balancer_id": self.settings.load_balancer_id,
             "member": self.settings.member,
             "configuration": {
@@ -123,6 +139,10 @@ class WatchedPlane:
 
     def __init__(self, plane: ControlPlane, contact: Contact, clock: Clock) -> None:
         self._plane, self._contact, self._clock = plane, contact, clock
+
+    @property
+    def carries(self) -> str | None:
+        return self._plane.carries
 
     async def poll(self, etag: str | None) -> tuple[str, dict[str, Any]] | None:
         return await self._noted(self._plane.poll(etag))
@@ -178,6 +198,9 @@ def told(text: str, now: datetime) -> tuple[bool, str]:
         f"{len(rules)} rules, {accepting} accept",
     ]
     lines += [f"  {rule['id']}: {_words(rule)}" for rule in rules]
+    if status.get("newer_agent"):
+        # No trouble: what runs, runs on, and when to upgrade is for people to say.
+        lines.append(f"NEWER: the control plane carries agent {status['newer_agent']}: {COMMAND}")
     lines += [f"TROUBLE: {trouble}" for trouble in troubles] or ["all is well"]
     return not troubles, "\n".join(lines) + "\n"
 

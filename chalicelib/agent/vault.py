@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
-from chalicelib.agent.pem import BadPairError, Pair, examine
 from chalicelib.envoy.certificates import secret, secret_file
+from chalicelib.envoy.pem import BadPairError, Pair, examine
 
 _IN_MEMORY = {"tmpfs", "ramfs"}
 

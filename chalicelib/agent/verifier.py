@@ -43,6 +43,7 @@ class _Expected:
     before: Mapping[str, Update]
     since: float
     look_at: float
+    known: bool
     pause: float = FIRST_LOOK
     refused_at: float | None = None
 
@@ -52,7 +53,8 @@ class Verifier:
     """Told what was written, asks Envoy until it has it. `tell` hears of each outcome of a configuration once.
 
     `diverted` is the newest configuration whose clusters Envoy has: all that a drain needs. A listener that Envoy
-    refuses must not keep every other rule of this proxy from being stopped.
+    refuses must not keep every other rule of this proxy from being stopped. `serving`: Envoy has had the clusters of a
+    configuration that somebody wrote, and goes on with them whatever it refuses later.
 
     `sound` is the newest one that Envoy could begin with: of clusters and listeners it leaves out only the bad ones,
     but all routes of a port for one of them. `refused` are those routes, and `has` the version of each file that Envoy
@@ -66,6 +68,7 @@ class Verifier:
     sound: str = ""
     refused: frozenset[str] = frozenset()
     has: dict[str, str] = field(default_factory=dict)
+    serving: bool = False
     _expected: _Expected | None = None
     _taken: dict[str, str] = field(default_factory=dict)
     _told: tuple[str, tuple[str, ...]] | None = None
@@ -77,11 +80,16 @@ class Verifier:
         except EnvoySilentError:
             return {}  # it is not there yet, and will begin to count at 0
 
-    def expect(self, etag: str, versions: Mapping[str, str], before: Mapping[str, Update]) -> None:
-        """From now on this is to be in force. An empty `etag` (the last good one, after a start) has no outcome."""
+    def expect(
+        self, etag: str, versions: Mapping[str, str], before: Mapping[str, Update], *, known: bool = True
+    ) -> None:
+        """From now on this is to be in force. An empty `etag` (the last good one, after a start) has no outcome.
+
+        `known` False: it is nobody's, only what a proxy has before its first poll.
+        """
         now = self.clock.monotonic()
         self.refused = frozenset()
-        self._expected = _Expected(etag, versions, before, now, now)
+        self._expected = _Expected(etag, versions, before, now, now, known)
 
     def write_again(self) -> bool:
         """Whether what Envoy refused is due to be tried again."""
@@ -106,7 +114,7 @@ class Verifier:
             missing = [kind for kind, version in expected.versions.items() if _version(found, kind) != version]
             self.has |= {kind: version for kind, version in expected.versions.items() if kind not in missing}
             if "cds" not in missing:
-                self.diverted = expected.etag or self.diverted
+                self._diverts(expected)
             if not missing:
                 self._taken = dict(expected.versions)
                 self._settled(expected)
@@ -127,9 +135,14 @@ class Verifier:
             self.sound = expected.etag or self.sound
 
     def _settled(self, expected: _Expected) -> None:
-        self.diverted = self.sound = expected.etag or self.diverted
+        self._diverts(expected)
+        self.sound = expected.etag or self.sound
         self._expected = None
         self._say(Outcome(expected.etag, self.clock.now()))
+
+    def _diverts(self, expected: _Expected) -> None:
+        self.diverted = expected.etag or self.diverted
+        self.serving = self.serving or expected.known
 
     def _not_taken(self, expected: _Expected, words: tuple[str, ...]) -> None:
         """Say so, and go on looking: Envoy may come to it later, or take what is written again."""

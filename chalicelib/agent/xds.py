@@ -63,7 +63,9 @@ class XdsFiles:
         wanted = {
             "cds": clusters(config.rules, drained, absent, let_go),
             **routes,
-            "lds": listeners(config.rules, settings.bind_address, settings.access_log, rds, periodic, tls),
+            "lds": listeners(
+                config.rules, settings.bind_address, settings.access_log, rds, periodic, tls, config.balancers
+            ),
         }
         removing = len(wanted["lds"]) < len(self._written.get("lds", []))
         # A listener whose routes have no file is refused, so new ones go first even then.

@@ -42,7 +42,8 @@ class Heartbeat:
     """A member's claim to have seen all of [`observed_from`, `observed_through`].
 
     `hole` is the member's own word that it cannot prove the time before `observed_from` and cannot send it
-    again. `complete` tells that every summary of its `seq` is stored; a claim that is not complete proves nothing.
+    again. `raw`: of an Envoy without our agent, which diverts nothing. `complete` tells that every summary of its
+    `seq` is stored; a claim that is not complete proves nothing.
     """
 
     member: str
@@ -52,6 +53,7 @@ class Heartbeat:
     complete: bool = True
     hole: bool = False
     config: str | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,13 @@ class Source:
     config_states_version: int = 0
     config_at: datetime | None = None
     islands: tuple[Span, ...] = ()
+    raw: bool = False
+    """An Envoy without our agent."""
+
+    @property
+    def diverts(self) -> bool:
+        """Whether it carries out a diversion: our agent does, and whoever has ever said that it applied something."""
+        return not self.raw or self.config_at is not None
 
     @property
     def proof(self) -> Proof:

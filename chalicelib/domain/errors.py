@@ -92,3 +92,14 @@ class ThrottledError(CloudError):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message, retryable=True)
+
+
+class NoRoomError(CloudError):
+    """AWS has no capacity, or no free address, for this here; elsewhere it may."""
+
+
+class NotYetError(CloudError):
+    """What was just made is not known everywhere yet: the same call succeeds in some seconds."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message, retryable=True)

@@ -46,6 +46,8 @@ class EventKind(StrEnum):
     LOAD_BALANCER_CREATED = "load_balancer_created"
     LOAD_BALANCER_UPDATED = "load_balancer_updated"
     LOAD_BALANCER_DELETED = "load_balancer_deleted"
+    LOAD_BALANCER_READY = "load_balancer_ready"
+    LOAD_BALANCER_FAILED = "load_balancer_failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,14 +79,12 @@ class Facts:
         )
 
     def confirm_diversion(self, drain: Drain, now: datetime) -> bool:
-        """Whether every source diverts now, and has proven time after it began to."""
-        return bool(self.sources) and all(
-            drain.holds_on(source.config_states_version, now)
-            and source.config_at is not None
-            and source.span is not None
-            and source.span.end >= max(source.config_at, drain.since)
-            for source in self.sources
-        )
+        """Whether every source that can diverts now, and each has proven time after it began to.
+
+        Of one that cannot, the evidence of the time since then has to do: who comes in the seconds between its last
+        word and the stop meets a guest that is shutting down.
+        """
+        return bool(self.sources) and all(_confirms(source, drain, now) for source in self.sources)
 
     def about_to_act(self, drain: Drain | None, now: datetime) -> bool:
         """Whether a wish to go down would be acted on now, and not only waited for."""
@@ -124,3 +122,12 @@ class Facts:
             override = status.override
             rows.append(Evidence(f"key {override.by}", f"{override.kind} until {override.until.isoformat()}"))
         return tuple(rows)
+
+
+def _confirms(source: Source, drain: Drain, now: datetime) -> bool:
+    if source.span is None:
+        return False
+    if not source.diverts:
+        return source.span.end >= drain.since
+    applied = source.config_at is not None and drain.holds_on(source.config_states_version, now)
+    return applied and source.span.end >= max(source.config_at or drain.since, drain.since)

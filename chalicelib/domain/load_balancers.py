@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.certificates import covers
 from chalicelib.domain.errors import Fault
+from chalicelib.domain.provision import Phase
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.certificates import Certificate
+    from chalicelib.domain.provision import Provision
     from chalicelib.domain.rules import RuleSpec
 
 MAX_RULES_PER_PROXY = 2000
@@ -27,7 +29,13 @@ class LoadBalancerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancer:
-    """A load balancer as stored. `existing`: a VM of the user's own, registered and not made by us."""
+    """A load balancer as stored. `existing`: a VM of the user's own, registered and not made by us.
+
+    `provision`: how far the VM is that we make, None for one of the user's own. `open_ports`: inbound rules that are
+    missing for its rules' ports are added to its groups. `api_key_days`: how long a key that we make for it lives,
+    None for ever.
+    `balancer_cidrs`: the networks of a balancer in front of a proxy's members, whose own connections are nobody.
+    """
 
     id: str
     kind: LoadBalancerKind
@@ -46,9 +54,26 @@ class LoadBalancer:
     api_key_secret_arn: str | None = None
     port_range: tuple[int, int] = (20000, 29999)
     existing: bool = False
-    status: str = "ready"
-    status_reason: str | None = None
     certificates: tuple[Certificate, ...] = ()
+    open_ports: bool = False
+    api_key_days: int | None = None
+    balancer_cidrs: tuple[str, ...] = ()
+    provision: Provision | None = None
+
+    @property
+    def status(self) -> str:
+        """How far its making is; what is the user's own is ready."""
+        return Phase.READY.value if self.provision is None else self.provision.phase.value
+
+    @property
+    def key_secret_arn(self) -> str | None:
+        """Where its proxies read their key: the secret that the user named, or the one that we made."""
+        return self.api_key_secret_arn or (self.provision.secret_arn if self.provision else None)
+
+    @property
+    def beside_rules(self) -> tuple[object, ...]:
+        """What its proxies poll together with their rules: a change of it is one of theirs."""
+        return self.certificates, self.balancer_cidrs
 
 
 def without_certificate(spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:

@@ -60,13 +60,19 @@ class HeartbeatLine:
 
 @dataclass(frozen=True, slots=True)
 class RawLine:
-    """One access-log line of an Envoy that is not ours."""
+    """One access-log line of an Envoy that is not ours. `client`: the address of who came, where the line says it."""
 
     rule: str
     start_time: datetime
     type: str
     bytes_in: int
     bytes_out: int
+    client: str | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is about a TCP connection whose client has sent nothing until then."""
+        return self.type.startswith("Tcp") and not self.bytes_in
 
 
 Line = SummaryLine | HeartbeatLine | RawLine
@@ -120,12 +126,22 @@ def _raw(data: Mapping[str, object], stream: str) -> HeartbeatLine | RawLine:
         if not _LOAD_BALANCER.fullmatch(load_balancer_id) or not _MEMBER.fullmatch(member):
             raise MalformedLineError("a raw heartbeat in a log stream that is not named LOAD_BALANCER/MEMBER")
         # A raw Envoy cannot send again: a hole is passed over, and the proof starts anew behind it.
-        return HeartbeatLine(load_balancer_id, Heartbeat(member, 0, start - RAW_HEARTBEAT_SPAN, start, hole=True), 0)
+        beat = Heartbeat(member, 0, start - RAW_HEARTBEAT_SPAN, start, hole=True, raw=True)
+        return HeartbeatLine(load_balancer_id, beat, 0)
     kind = data.get("type")
     if not isinstance(kind, str):
         raise MalformedLineError("no type")
     rule = _match(data, "rule", _RULE)
-    return RawLine(rule, start, kind[:40], _count(data, "bytes_received"), _count(data, "bytes_sent"))
+    received, sent = _count(data, "bytes_received"), _count(data, "bytes_sent")
+    return RawLine(rule, start, kind[:40], received, sent, _address(data.get("downstream_remote_address")))
+
+
+def _address(value: object) -> str | None:
+    """With a port, as %DOWNSTREAM_REMOTE_ADDRESS% has it, or without one. What is no address only is not known."""
+    if not isinstance(value, str) or len(value) > 64:  # noqa: PLR2004
+        return None
+    bare = value[1:].partition("]")[0] if value.startswith("[") else value
+    return bare.partition(":")[0] if bare.count(":") == 1 else bare
 
 
 def _match(data: Mapping[str, object], name: str, pattern: re.Pattern[str]) -> str:

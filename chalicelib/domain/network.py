@@ -73,6 +73,8 @@ class NetworkFacts:
     groups: Mapping[str, SecurityGroup] | Unread
     zones: frozenset[str] | Unread | None = None
     """Where its machine type is offered."""
+    architectures: frozenset[str] | Unread | None = None
+    """What processors its machine type has."""
     key_pair: bool | Unread | None = None
     secret: bool | Unread | None = None
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from chalicelib.domain.network import NetworkFacts, SecurityGroup, Subnet
 
 
+NEEDED = "x86_64"
+"""The processor that the pinned Envoy and the machine image are for."""
+
+
 @dataclass(frozen=True, slots=True)
 class MissingRule:
     """An inbound rule that somebody has to add before anybody can reach these ports."""
@@ -119,6 +123,12 @@ def _placed(
 
 
 def _machine_type(balancer: LoadBalancer, facts: NetworkFacts) -> Iterator[Fault]:
+    known = facts.architectures
+    if isinstance(known, Unread) and not isinstance(facts.zones, Unread):
+        yield _unread("machine_type", known)
+    elif known and not isinstance(known, Unread) and NEEDED not in known:
+        offered = ", ".join(sorted(known))
+        yield Fault("machine_type", f"{balancer.machine_type} is {offered}, and the proxy's programs are {NEEDED}")
     if facts.zones is None:
         return
     if isinstance(facts.zones, Unread):

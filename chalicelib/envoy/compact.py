@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.certificates import CompactCertificate, pairs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+([/?#][\x21-\x7e]*)?")
 """The control plane judges what a URL to redirect to may be; this is what a header can have."""
@@ -58,6 +61,17 @@ OPEN = 0
 """Of `CompactRule.idle_bytes`: what any rule has, and that an open connection is in use whatever it moves."""
 
 
+def within(address: str | None, networks: Collection[Network]) -> bool:
+    """Whether an address is in one of the networks; what is no address is not."""
+    if not networks or address is None:
+        return False
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
+
+
 @dataclass(frozen=True, slots=True)
 class Tcp:
     """One listen port and the target port behind it.
@@ -99,13 +113,7 @@ class Ignore:
 
     def client(self, address: str | None) -> bool:
         """Whether a client's address is in one of the networks; what is no address is not."""
-        if not self.networks or address is None:
-            return False
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self.networks)
+        return within(address, self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +163,15 @@ class CompactState:
 
 @dataclass(frozen=True)
 class CompactConfig:
-    """All that a proxy knows; the empty one is what it knows before its first poll."""
+    """All that a proxy knows; the empty one is what it knows before its first poll.
+
+    `balancers`: the networks of a balancer in front of it, whose connections are nobody until they carry bytes.
+    """
 
     rules: tuple[CompactRule, ...] = ()
     states: dict[str, CompactState] = field(default_factory=dict)
     certificates: tuple[CompactCertificate, ...] = ()
+    balancers: tuple[Network, ...] = ()
 
     @cached_property
     def refused(self) -> frozenset[str]:
@@ -194,6 +206,14 @@ def parse_certificates(items: Any) -> tuple[CompactCertificate, ...]:  # noqa: A
         return pairs_of(items)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CompactError(f"certificates: {error!r}") from error
+
+
+def parse_balancers(items: Any) -> tuple[Network, ...]:  # noqa: ANN401  (JSON)
+    """The `balancer_cidrs` of the rules part. Raises CompactError."""
+    try:
+        return _networks(items)
+    except (TypeError, ValueError) as error:
+        raise CompactError(f"balancer_cidrs: {error!r}") from error
 
 
 def parse_states(items: Any) -> dict[str, CompactState]:  # noqa: ANN401  (JSON)

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.envoy.certificates import downstream_tls
 from chalicelib.envoy.clusters import cluster_name
-from chalicelib.envoy.doors import first_bytes, only_from
+from chalicelib.envoy.doors import doors, first_bytes, only_from
 from chalicelib.envoy.last_resort import local_replies
 from chalicelib.envoy.routes import hold_attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from chalicelib.envoy.certificates import CompactCertificate
-    from chalicelib.envoy.compact import CompactRule, Tcp
+    from chalicelib.envoy.compact import CompactRule, Network, Tcp
 
 _TYPES = "type.googleapis.com/envoy"
+BALANCER_PERIODIC = "1s"
+"""A balancer's connections are nobody until they carry bytes, and only a periodic record tells that they do."""
 _KEEPALIVE = {"keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3}
 
 
@@ -63,14 +65,21 @@ class Tls:
 
 
 def listeners(
-    rules: Iterable[CompactRule], address: str, log: Path, rds: Path, periodic: str = "60s", tls: Tls | None = None
+    rules: Iterable[CompactRule],
+    address: str,
+    log: Path,
+    rds: Path,
+    periodic: str = "60s",
+    tls: Tls | None = None,
+    balancers: Sequence[Network] = (),
 ) -> list[dict[str, Any]]:
     """One listener for each TCP listen port, one for each HTTP listen port (`http_ports`).
 
-    `rds` is the directory with a file of routes for each HTTP listen port.
+    `rds` is the directory with a file of routes for each HTTP listen port, `balancers` the networks of a balancer in
+    front of us.
     """
     found, tls = list(rules), tls or Tls()
-    tcp = [_tcp(rule, t, address, log, periodic) for rule in found for t in rule.tcp]
+    tcp = [_tcp(rule, t, address, log, periodic, balancers) for rule in found for t in rule.tcp]
     secure = {place.port for rule in found for place in rule.places if place.tls}
     return tcp + [
         _listener(port, address, _manager(port, log, rds, periodic), tls if port in secure else None)
@@ -87,42 +96,48 @@ def _socket(address: str, port: int) -> dict[str, Any]:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _tcp(rule: CompactRule, tcp: Tcp, address: str, log: Path, periodic: str) -> dict[str, Any]:
-    listen, cluster = tcp.listen, cluster_name(rule.id, tcp.target)
+def _tcp(
+    rule: CompactRule, tcp: Tcp, address: str, log: Path, periodic: str, balancers: Sequence[Network]
+) -> dict[str, Any]:
+    """Two filter chains where a balancer is in front of us: Envoy tells of its connections every second."""
+    found = doors(tcp.allow, balancers)
+    chains = []
+    if found.others is None or found.others:
+        match = only_from(found.others) if found.others else {}
+        chains.append({"name": rule.id, **match, "filters": [_tcp_proxy(rule, tcp, log, periodic)]})
+    if found.balancers:
+        often = {"name": f"{rule.id}-balancer", **only_from(found.balancers)}
+        chains.append(often | {"filters": [_tcp_proxy(rule, tcp, log, BALANCER_PERIODIC)]})
     return {
         "@type": f"{_TYPES}.config.listener.v3.Listener",
-        "name": f"tcp-{listen}",
-        "address": _socket(address, listen),
+        "name": f"tcp-{tcp.listen}",
+        "address": _socket(address, tcp.listen),
         "metadata": {"filter_metadata": {"autostop": {"rule": rule.id}}},
         "tcp_keepalive": _KEEPALIVE,
         "per_connection_buffer_limit_bytes": 65536,
         **(first_bytes() if tcp.wake_on == "bytes" else {}),
-        "filter_chains": [
-            {
-                "name": rule.id,
-                **(only_from(tcp.allow) if tcp.allow else {}),
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.tcp_proxy",
-                        "typed_config": {
-                            "@type": f"{_TYPES}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-                            "stat_prefix": f"tcp-{listen}",
-                            "cluster": cluster,
-                            "max_connect_attempts": hold_attempts(rule),
-                            "backoff_options": {"base_interval": "0.5s", "max_interval": "1s"},
-                            "max_early_data_bytes": 65536,
-                            "idle_timeout": "86400s",
-                            "access_log": access_log(log, "%METADATA(LISTENER:autostop:rule)%"),
-                            "access_log_options": {
-                                "flush_access_log_on_start": True,
-                                "flush_access_log_on_connected": True,
-                                "access_log_flush_interval": periodic,
-                            },
-                        },
-                    }
-                ],
-            }
-        ],
+        "filter_chains": chains,
+    }
+
+
+def _tcp_proxy(rule: CompactRule, tcp: Tcp, log: Path, periodic: str) -> dict[str, Any]:
+    return {
+        "name": "envoy.filters.network.tcp_proxy",
+        "typed_config": {
+            "@type": f"{_TYPES}.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": f"tcp-{tcp.listen}",
+            "cluster": cluster_name(rule.id, tcp.target),
+            "max_connect_attempts": hold_attempts(rule),
+            "backoff_options": {"base_interval": "0.5s", "max_interval": "1s"},
+            "max_early_data_bytes": 65536,
+            "idle_timeout": "86400s",
+            "access_log": access_log(log, "%METADATA(LISTENER:autostop:rule)%"),
+            "access_log_options": {
+                "flush_access_log_on_start": True,
+                "flush_access_log_on_connected": True,
+                "access_log_flush_interval": periodic,
+            },
+        },
     }
 
 

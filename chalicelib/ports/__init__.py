@@ -15,7 +15,17 @@ from chalicelib.ports.cloud import (
 )
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
-from chalicelib.ports.proxies import LoadBalancerRepository, PollState, ProxyStore, SecretReports
+from chalicelib.ports.provisioning import (
+    BootScript,
+    OpenedRules,
+    ProvisionQueue,
+    Provisions,
+    ProxyAddresses,
+    ProxyMachines,
+    ProxyRoles,
+    ProxySecrets,
+)
+from chalicelib.ports.proxies import AgentReports, LoadBalancerRepository, PollState, ProxyStore, SecretReports
 from chalicelib.ports.rules import NO_GRAPH, NOBODY, DueRule, RuleRepository, RuleStatusStore, ScheduleRepository
 from chalicelib.ports.savings import UsageRecords
 
@@ -25,8 +35,10 @@ __all__ = [
     "AccountStore",
     "ActivityFacts",
     "ActivityStore",
+    "AgentReports",
     "ApiKeyRepository",
     "BackOffs",
+    "BootScript",
     "Clock",
     "Compute",
     "Deployment",
@@ -41,10 +53,17 @@ __all__ = [
     "Memberships",
     "Metrics",
     "Network",
+    "OpenedRules",
     "Page",
     "PollState",
     "Prices",
     "Product",
+    "ProvisionQueue",
+    "Provisions",
+    "ProxyAddresses",
+    "ProxyMachines",
+    "ProxyRoles",
+    "ProxySecrets",
     "ProxyStore",
     "RdsProduct",
     "ReconcileRequest",

@@ -19,7 +19,7 @@ class ApiKeyRepository(Protocol):
     """API keys; only a hash of the secret is ever stored."""
 
     def create(self, key: ApiKey) -> None:
-        """Store it."""
+        """Store it; with the poll state of its load balancer, if it is bound to one. Raises NotFoundError for that."""
         ...
 
     def get(self, key_id: str) -> ApiKey:

@@ -29,6 +29,10 @@ class Network(Protocol):
         """The zones where this instance type can be had; none for a type that does not exist."""
         ...
 
+    def architectures(self, region: str, machine_type: str) -> frozenset[str]:
+        """What processors this instance type has, such as x86_64; none for a type that does not exist there."""
+        ...
+
     def has_key_pair(self, region: str, name: str) -> bool:
         """Whether there is one of exactly this name."""
         ...

@@ -9,19 +9,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.access import ApiKey
     from chalicelib.domain.activity import Heartbeat, Progress, Source
     from chalicelib.domain.certificates import MemberSecrets
     from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.members import MemberAgent
     from chalicelib.ports.basics import Idempotency, Page
 
 
 @dataclass(frozen=True, slots=True)
 class PollState:
-    """What a poll compares: the versions of the two parts, and from when each member must send again."""
+    """What a poll compares: the versions of the two parts, and from when each member must send again.
+
+    `keys` are the API keys that are bound to the load balancer, by id and without their names.
+    """
 
     rules_version: int
     states_version: int
     resend_from: Mapping[str, datetime] = field(default_factory=dict)
+    keys: Mapping[str, ApiKey] = field(default_factory=dict)
 
 
 class ProxyStore(Protocol):
@@ -74,6 +80,18 @@ class SecretReports(Protocol):
         ...
 
 
+class AgentReports(Protocol):
+    """Which agents the proxies of load balancers run; the last word of each member."""
+
+    def put(self, load_balancer_id: str, report: MemberAgent) -> None:
+        """In place of what the member said before. Raises NotFoundError."""
+        ...
+
+    def of(self, load_balancer_id: str) -> Sequence[MemberAgent]:
+        """Every member's, in no order; none for a load balancer that does not exist."""
+        ...
+
+
 class LoadBalancerRepository(Protocol):
     """Load balancers as people see and change them."""
 
@@ -90,7 +108,10 @@ class LoadBalancerRepository(Protocol):
         ...
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
-        """Where its certificates change, so does what its proxies poll. Raises VersionMismatchError, NotFoundError."""
+        """Where what goes beside its rules changes, so does what its proxies poll.
+
+        Raises VersionMismatchError, NotFoundError.
+        """
         ...
 
     def delete(self, balancer: LoadBalancer) -> None:

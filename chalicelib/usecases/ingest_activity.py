@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.activity import clamp
+from chalicelib.domain.addresses import networks, within
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.loglines import HeartbeatLine, MalformedLineError, RawLine, SummaryLine, parse_line
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chalicelib.domain.activity import Progress
-    from chalicelib.ports import ActivityStore, Clock, EventLog, Ids, ProxyStore
+    from chalicelib.domain.addresses import Network
+    from chalicelib.ports import ActivityStore, Clock, EventLog, Ids, LoadBalancerRepository, ProxyStore
 
 SHORTEST_SILENCE = timedelta(seconds=15)
 
@@ -63,6 +65,7 @@ class Ingest:
 
     activity: ActivityStore
     proxies: ProxyStore
+    balancers: LoadBalancerRepository
     events: EventLog
     clock: Clock
     ids: Ids
@@ -123,7 +126,7 @@ class Ingest:
             )
             key = (line.rule, line.minute, source)
             totals[key] = totals[key].larger(total) if key in totals else total
-        for record, raw in batch.raw:
+        for record, raw in self._somebodys(batch.raw):
             # A stream's records of one batch are one source of their own, so that a batch delivered twice counts once.
             at = max(raw.start_time, record.at)
             used(raw.rule, f"envoy {record.stream}", at)
@@ -140,6 +143,28 @@ class Ingest:
                 bytes_out=old.bytes_out + raw.bytes_out * ended,
             )
         return last, list(totals.values())
+
+    def _somebodys(self, raw: list[tuple[LogLine, RawLine]]) -> list[tuple[LogLine, RawLine]]:
+        """Without the connections of a balancer in front of that Envoy: until they carry a byte they are nobody.
+
+        Only where such a line may be among them is the load balancer of its stream looked at.
+        """
+        asked = {record.stream for record, line in raw if line.silent and line.client is not None}
+        balancers = {stream: self._balancers(stream) for stream in asked}
+        if not any(balancers.values()):
+            return raw
+        return [
+            (record, line)
+            for record, line in raw
+            if not (line.silent and within(line.client, balancers.get(record.stream, ())))
+        ]
+
+    def _balancers(self, stream: str) -> tuple[Network, ...]:
+        try:
+            balancer = self.balancers.get(stream.partition("/")[0])
+        except NotFoundError:
+            return ()
+        return networks(balancer.balancer_cidrs)
 
     def _advance(self, batch: _Batch, report: IngestReport, now: datetime) -> None:
         stored: dict[tuple[str, str, int], set[str]] = defaultdict(set)

@@ -1,19 +1,23 @@
-"""Load balancers as people register, change and delete them. This version takes proxies of the user's own."""
+"""Load balancers as people create, register, change and delete them; what is to be made is left to `provision`."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.certificates import covers, warnings
 from chalicelib.domain.compact import listen_ports
-from chalicelib.domain.errors import Fault, InvalidInputError, VersionMismatchError
+from chalicelib.domain.errors import ConflictError, Fault, InvalidInputError, LostClaimError, VersionMismatchError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.network_checks import faults_of, warnings_of
+from chalicelib.domain.provision import Phase, Provision, asked_again
 from chalicelib.usecases.read_network import read_network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.network import NetworkFacts
     from chalicelib.ports import (
@@ -24,9 +28,20 @@ if TYPE_CHECKING:
         LoadBalancerRepository,
         Network,
         Page,
+        ProvisionQueue,
+        Provisions,
         ProxyStore,
         SecretReports,
     )
+
+
+HEAD_START = timedelta(seconds=3)
+"""For the write that follows the word to the worker."""
+
+TRIES = 5
+BUSY = "It is being worked on; try again in a moment."
+
+_FIXED = ("region", "vpc_id", "subnet_ids", "machine_type", "key_pair", "encrypted_volume", "port_range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +60,28 @@ class ManageLoadBalancers:
     proxies: ProxyStore
     secrets: SecretReports
     network: Network
+    provisions: Provisions
+    provisioning: ProvisionQueue
     events: EventLog
     clock: Clock
     ids: Ids
 
-    def create(self, draft: LoadBalancer, by: str, idempotency: Idempotency | None = None) -> CheckedBalancer:
-        """Store a draft under an id of its own. Raises InvalidInputError with every fault of it, ConflictError."""
+    def create(
+        self, draft: LoadBalancer, by: str, api_url: Callable[[], str], idempotency: Idempotency | None = None
+    ) -> CheckedBalancer:
+        """Store a draft under an id of its own, and have it made unless it exists.
+
+        `api_url` answers where its VM reaches this API, or raises. Raises InvalidInputError with every fault of the
+        draft, ConflictError.
+        """
         facts = self._checked(draft)
         now = self.clock.now()
         balancer = replace(draft, id=self.ids.new("lb"), version=1, created_at=now, updated_at=now)
+        if not balancer.existing:
+            order = Provision(Phase.CREATING, api_url(), now, reason="Waiting for the worker.")
+            balancer = replace(balancer, provision=order)
+            # Before it is stored: without this word nothing is stored, and a word without a load balancer is nothing.
+            self.provisioning.send(balancer.id, HEAD_START)
         stored = self.balancers.create(balancer, idempotency)
         if stored.id != balancer.id:
             # The answer to a repeated request, which may have been changed since: what was asked for the draft does
@@ -82,10 +110,14 @@ class ManageLoadBalancers:
         That a rule needs a certificate which it has no more is a fault too.
         """
         before = self._at(load_balancer_id, version)
-        missing = self._needed(load_balancer_id, draft) if before.certificates != draft.certificates else ()
-        facts = self._checked(draft, missing)
+        faults = list(fixed(before, draft))
+        if before.certificates != draft.certificates:
+            faults += self._needed(load_balancer_id, draft)
+        facts = self._checked(draft, tuple(faults))
         after = replace(draft, id=before.id, created_at=before.created_at, updated_at=self.clock.now())
-        stored = self.balancers.replace(before, after)
+        if before.provision is not None:
+            self.provisioning.send(before.id, HEAD_START)
+        stored = self._go_on(self.balancers.replace(before, after))
         self._tell(stored, EventKind.LOAD_BALANCER_UPDATED, by, "was changed")
         return self._seen(stored, facts)
 
@@ -95,11 +127,61 @@ class ManageLoadBalancers:
             return ()
         return warnings(balancer.certificates, self.secrets.of(balancer.id), self.clock.now())
 
-    def delete(self, load_balancer_id: str, by: str, version: int | None = None) -> None:
-        """Raises NotFoundError, VersionMismatchError, ConflictError while rules are on it."""
+    def delete(self, load_balancer_id: str, by: str, version: int | None = None) -> LoadBalancer | None:
+        """What we made for it goes too, which takes time: until then it is answered; None once it is gone.
+
+        Raises NotFoundError, VersionMismatchError, ConflictError while rules are on it.
+        """
         balancer = self._at(load_balancer_id, version)
-        self.balancers.delete(balancer)
-        self._tell(balancer, EventKind.LOAD_BALANCER_DELETED, by, "was deleted")
+        if balancer.provision is None:
+            self.balancers.delete(balancer)
+            self._tell(balancer, EventKind.LOAD_BALANCER_DELETED, by, "was deleted")
+            return None
+        if balancer.provision.phase is Phase.DELETING:
+            return balancer
+        self.provisioning.send(balancer.id, HEAD_START)
+        return self._begin_removal(balancer, by)
+
+    def renew_key(self, load_balancer_id: str, by: str) -> LoadBalancer:
+        """Have the key that we made for its proxy replaced by a new one; the old one works for some time yet.
+
+        Raises NotFoundError, ConflictError where the key is not ours to renew.
+        """
+        balancer = self.balancers.get(load_balancer_id)
+        if balancer.provision is None or balancer.api_key_secret_arn is not None:
+            raise ConflictError(f"AutoStop made no key for {load_balancer_id}: put a new one where its own lies.")
+        self.provisioning.send(balancer.id, HEAD_START)
+        stored = self._go_on(balancer, renew_key=True)
+        self._tell(stored, EventKind.LOAD_BALANCER_UPDATED, by, "gets a new key")
+        return stored
+
+    def _begin_removal(self, balancer: LoadBalancer, by: str) -> LoadBalancer:
+        for _ in range(TRIES):
+            made = balancer.provision
+            if made is None:
+                break
+            going = replace(asked_again(made, self.clock.now()), phase=Phase.DELETING, reason=None)
+            try:
+                stored = self.provisions.begin_removal(balancer, going)
+            except LostClaimError:
+                balancer = self.balancers.get(balancer.id)
+                continue
+            self._tell(stored, EventKind.LOAD_BALANCER_UPDATED, by, "is being deleted")
+            return stored
+        raise ConflictError(BUSY)
+
+    def _go_on(self, balancer: LoadBalancer, *, renew_key: bool = False) -> LoadBalancer:
+        """Have it looked at now, whatever was planned."""
+        for _ in range(TRIES):
+            made = balancer.provision
+            if made is None:
+                return balancer
+            again = asked_again(made, self.clock.now())
+            try:
+                return self.provisions.put(balancer, replace(again, renew_key=made.renew_key or renew_key))
+            except LostClaimError:
+                balancer = self.balancers.get(balancer.id)
+        raise ConflictError(BUSY)
 
     def _checked(self, draft: LoadBalancer, more: tuple[Fault, ...] = ()) -> NetworkFacts:
         facts = read_network(self.network, draft)
@@ -134,3 +216,15 @@ class ManageLoadBalancers:
     def _tell(self, balancer: LoadBalancer, kind: EventKind, by: str, what: str) -> None:
         words = f"Load balancer {balancer.name} {what}."
         self.events.append([Event(self.ids.new("ev"), self.clock.now(), kind, balancer.id, f"key {by}", words)])
+
+
+def fixed(before: LoadBalancer, draft: LoadBalancer) -> Iterator[Fault]:
+    """What cannot be changed of a proxy, as its machine was made with it."""
+    if before.existing != draft.existing:
+        yield Fault("existing", "cannot be changed; create another load balancer")
+    elif before.provision is not None:
+        if before.provision.phase is Phase.DELETING:
+            yield Fault("", f"{before.id} is being deleted")
+        for name in (*_FIXED, "api_key_secret_arn"):
+            if getattr(before, name) != getattr(draft, name):
+                yield Fault(name, "cannot be changed once the machine is made; create another load balancer")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Ids,
         LoadBalancerRepository,
         Page,
+        ProvisionQueue,
         ProxyStore,
         RuleRepository,
         RuleStatusStore,
@@ -80,6 +81,7 @@ class ManageRules:
     ids: Ids
     usage: RecordUsage
     discover: Discover
+    provisioning: ProvisionQueue
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
@@ -99,6 +101,7 @@ class ManageRules:
                 continue
             if stored.id != rule_id:
                 return stored
+            self._have_ports_opened(balancer)
             return self._changed(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
         raise ConflictError(f"No free listen port was found in {PORT_TRIES} tries; choose one with listen_port.")
 
@@ -120,6 +123,7 @@ class ManageRules:
             if parted:
                 self._discovered(self.rules.get(rule_id))  # who left for nothing comes back
             raise
+        self._have_ports_opened(balancer)
         return self._changed(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
 
     def get(self, rule_id: str) -> Rule:
@@ -153,6 +157,15 @@ class ManageRules:
         return Deleted(rule.id, started)
 
     # Below
+
+    def _have_ports_opened(self, balancer: LoadBalancer | None) -> None:
+        """Where that is wanted. The rule is stored already: should this fail, the sweep does it within the hour."""
+        if balancer is None or not balancer.open_ports:
+            return
+        try:
+            self.provisioning.send(balancer.id, at_once=True)
+        except CloudError as error:
+            log.warning("ports are opened later", extra={"load_balancer": balancer.id, "problem": str(error)})
 
     def _at(self, rule_id: str, version: int | None) -> Rule:
         rule = self.rules.get(rule_id)

@@ -82,9 +82,10 @@ class Observer:
         neighbours: dict[str, Rule] = {}
         for start in range(0, len(neighbour_ids), 100):
             neighbours |= self.rules.get_many(neighbour_ids[start : start + 100])
+        sources = self._sources(rules, now)
         seen = Surroundings(
-            self._resources(rules),
-            self._sources(rules, now),
+            self._resources(rules, sources),
+            sources,
             self.schedules.get_many(schedule_ids) if schedule_ids else {},
             neighbours,
             account=self.account.settings(),
@@ -126,12 +127,17 @@ class Observer:
                     asked.append((rule, facts))
         return self.guards.read(asked, now) if asked else {}
 
-    def _resources(self, rules: Sequence[Rule]) -> dict[ResourceRef, ObservedResource]:
+    def _resources(
+        self, rules: Sequence[Rule], sources: Mapping[str, Sequence[Source]]
+    ) -> dict[ResourceRef, ObservedResource]:
         found: dict[ResourceRef, ObservedResource] = {}
         for kind in {rule.spec.kind for rule in rules}:
             of_kind = [rule for rule in rules if rule.spec.kind is kind]
             refs = sorted({ref for rule in of_kind for ref in rule.refs})
-            unprobed = any(r.spec.load_balancer_id is None and r.status.state in NEEDS_HEALTH for r in of_kind)
+            unprobed = any(
+                r.status.state in NEEDS_HEALTH and not _probed(r, sources.get(r.spec.load_balancer_id or "", ()))
+                for r in of_kind
+            )
             found |= self.computes[kind].describe(refs, status_checks=unprobed)
         return found
 
@@ -166,18 +172,23 @@ def _health(
     rule: Rule, known: ActivityFacts, own: Iterable[ObservedResource], sources: Sequence[Source]
 ) -> tuple[bool | None, str | None]:
     """The verdict since the last start: the proxy's probe, or EC2's status checks where there is no prober."""
-    if rule.spec.load_balancer_id is None:
+    since = rule.status.start_requested_at
+    members = {source.name for source in sources}
+    fresh = [h for h in known.health if h.member in members and (since is None or h.at >= since)]
+    if not fresh and not _probed(rule, sources):
         verdicts = [resource.status_ok for resource in own if resource.state is ResourceState.RUNNING]
         if not verdicts or any(verdict is None for verdict in verdicts):
             return None, None
         return all(verdicts), "ec2 status checks"
-    since = rule.status.start_requested_at
-    members = {source.name for source in sources}
-    fresh = [h for h in known.health if h.member in members and (since is None or h.at >= since)]
     if not fresh:
         return None, None
     newest = max(fresh, key=lambda health: health.at)
     return newest.accepts, f"proxy {newest.member}"
+
+
+def _probed(rule: Rule, sources: Sequence[Source]) -> bool:
+    """Whether anybody can say that its targets accept: an Envoy without our agent does not."""
+    return rule.spec.load_balancer_id is not None and (not sources or any(source.diverts for source in sources))
 
 
 def last_use(rule: Rule, known: ActivityFacts) -> Use | None:

@@ -11,6 +11,7 @@ from chalicelib.domain.activity import clamp
 from chalicelib.domain.certificates import MemberSecrets
 from chalicelib.domain.compact import compact_certificates
 from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.members import MemberAgent, heard_of
 from chalicelib.domain.rules import RuleState
 from chalicelib.ports import Health
 from chalicelib.usecases.proxy_states import stamp
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from chalicelib.domain.rules import Rule
     from chalicelib.ports import (
         ActivityStore,
+        AgentReports,
         Clock,
         EventLog,
         Ids,
         LoadBalancerRepository,
+        PollState,
         ProxyStore,
         RuleRepository,
         RuleStatusStore,
@@ -59,7 +62,10 @@ class RuleHealth:
 
 @dataclass(frozen=True, slots=True)
 class ProxyReport:
-    """A member's report. `config` is the ETag text without quotes, as in `r12.s45`; `secrets` None: as before."""
+    """A member's report. `config` is the ETag text without quotes, as in `r12.s45`; `secrets`, `agent` None: as before.
+
+    `agent` is the version that it runs.
+    """
 
     member: str
     config: str
@@ -67,6 +73,7 @@ class ProxyReport:
     rejected: tuple[str, ...] = ()
     rules: tuple[RuleHealth, ...] = ()
     secrets: tuple[SecretReport, ...] | None = None
+    agent: str | None = None
 
 
 @dataclass(slots=True)
@@ -79,17 +86,21 @@ class ProxyConfig:
     proxies: ProxyStore
     balancers: LoadBalancerRepository
     secrets: SecretReports
+    agents: AgentReports
     events: EventLog
     queue: WorkQueue
     clock: Clock
     ids: Ids
 
-    def poll(self, load_balancer_id: str, member: str | None, if_none_match: str | None) -> ConfigAnswer | None:
+    def poll(
+        self, load_balancer_id: str, member: str | None, if_none_match: str | None, state: PollState | None = None
+    ) -> ConfigAnswer | None:
         """The parts that changed since the version in `if_none_match`; None (304) if neither did.
 
-        Who does not say which member it is (a person who looks) is asked to send nothing again. Raises NotFoundError.
+        Who does not say which member it is (a person who looks) is asked to send nothing again. `state` is what was
+        polled already, to see who asks. Raises NotFoundError.
         """
-        state = self.proxies.poll(load_balancer_id)
+        state = state or self.proxies.poll(load_balancer_id)
         known_rules, known_states = parse_etag(if_none_match)
         resend = state.resend_from.get(member) if member else None
         if (known_rules, known_states) == (state.rules_version, state.states_version) and resend is None:
@@ -101,7 +112,7 @@ class ProxyConfig:
                 state.rules_version,
                 known_rules,
                 lambda: self.proxies.rules(load_balancer_id),
-                lambda: self._certificates(load_balancer_id),
+                lambda: self._beside_rules(load_balancer_id),
             ),
             "states": _part(
                 "s", state.states_version, known_states, lambda: self.proxies.states(load_balancer_id, self.clock.now())
@@ -136,6 +147,8 @@ class ProxyConfig:
             self.proxies.applied(load_balancer_id, report.member, states_version, now)
         if report.secrets is not None:
             self.secrets.put(load_balancer_id, MemberSecrets(report.member, now, report.secrets))
+        if report.agent is not None:
+            self.agents.put(load_balancer_id, MemberAgent(report.member, now, report.agent))
         reported = {health.id: health for health in report.rules}
         own = self._own(load_balancer_id, reported)
         for rule in own:
@@ -146,10 +159,19 @@ class ProxyConfig:
         if waiting:
             self.queue.send(requests_for(waiting, "report", now))
 
-    def _certificates(self, load_balancer_id: str) -> str:
+    def members(self, load_balancer_id: str) -> Sequence[MemberAgent]:
+        """The agents that were heard of lately, by name of their member; none for what is not there."""
+        return heard_of(self.agents.of(load_balancer_id), self.clock.now())
+
+    def _beside_rules(self, load_balancer_id: str) -> str:
         """What goes with the rules: read after their version, so never older than it says."""
-        certificates = self.balancers.get(load_balancer_id).certificates
-        return f', "certificates": {compact_certificates(certificates)}' if certificates else ""
+        balancer = self.balancers.get(load_balancer_id)
+        parts = []
+        if balancer.certificates:
+            parts.append(f', "certificates": {compact_certificates(balancer.certificates)}')
+        if balancer.balancer_cidrs:
+            parts.append(f', "balancer_cidrs": {json.dumps(balancer.balancer_cidrs)}')
+        return "".join(parts)
 
     def _own(self, load_balancer_id: str, ids: Iterable[str]) -> list[Rule]:
         wanted = list(ids)

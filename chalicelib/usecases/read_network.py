@@ -29,9 +29,17 @@ def read_network(network: Network, balancer: LoadBalancer) -> NetworkFacts:
         ask(lambda: network.subnets(region, balancer.subnet_ids)),
         ask(lambda: network.security_groups(region, balancer.security_group_ids)),
         ask(lambda: network.zones_offering(region, balancer.machine_type)) if ours else None,
+        ask(lambda: network.architectures(region, balancer.machine_type)) if ours else None,
         ask(lambda: network.has_key_pair(region, key)) if ours and key is not None else None,
         None if arn is None or secret_region(arn) is None else ask(lambda: network.has_secret(arn)),
     )
+
+
+def read_groups(network: Network, balancer: LoadBalancer) -> NetworkFacts:
+    """Only what is to know before ports are opened: the VPC's range, and what the groups let in."""
+    ask, region = _Questions(), balancer.region
+    vpc = ask(lambda: network.vpc(region, balancer.vpc_id))
+    return NetworkFacts(vpc, {}, ask(lambda: network.security_groups(region, balancer.security_group_ids)))
 
 
 @dataclass(slots=True)

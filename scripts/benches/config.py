@@ -48,6 +48,8 @@ ENV = {
     "AUTOSTOP_STAGE": "bench",
     "AUTOSTOP_TABLE_PREFIX": PREFIX,
     "AUTOSTOP_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/autostop-bench-reconcile",
+    "AUTOSTOP_PROVISION_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/autostop-bench-provision",
+    "AUTOSTOP_PROXY_BOUNDARY_ARN": "arn:aws:iam::000000000000:policy/autostop-bench-proxy-boundary",
     "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/bench/proxy",
 }
 
@@ -139,7 +141,6 @@ def _fill(rules: int) -> None:
     stores = build_stores(PREFIX, REGION, clock)
     for model in ALL_MODELS:
         model.create_table(wait=False)
-    stores.keys.create(ApiKey(ID, hash_secret(SECRET), Role.PROXY, "proxy", clock.now(), load_balancer_id=BALANCER))
     now = clock.now()
     nowhere = ("vpc-0", ("subnet-0",), ("sg-0",), 1, now, now)
     stores.balancers.create(LoadBalancer(BALANCER, LoadBalancerKind.PROXY, "bench", REGION, *nowhere, existing=True))
@@ -147,6 +148,7 @@ def _fill(rules: int) -> None:
         batch.save(ProxyItem(BALANCER, "poll", rules_version=rules, states_version=1, rules=rules))
         for n in range(rules):
             batch.save(ProxyItem(BALANCER, f"rule#ru_{n:012d}", body=_compact(n)))
+    stores.keys.create(ApiKey(ID, hash_secret(SECRET), Role.PROXY, "proxy", clock.now(), load_balancer_id=BALANCER))
 
 
 def _compact(n: int) -> str:

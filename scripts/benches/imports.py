@@ -18,6 +18,8 @@ ENV = {
     "AUTOSTOP_STAGE": "bench",
     "AUTOSTOP_TABLE_PREFIX": "autostop-bench-",
     "AUTOSTOP_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/autostop-bench-reconcile",
+    "AUTOSTOP_PROVISION_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/autostop-bench-provision",
+    "AUTOSTOP_PROXY_BOUNDARY_ARN": "arn:aws:iam::000000000000:policy/autostop-bench-proxy-boundary",
     "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/bench/proxy",
 }
 HANDLERS = {

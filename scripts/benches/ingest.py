@@ -53,7 +53,9 @@ def _timed(job: Callable[[dict[str, Any]], int], event: dict[str, Any], lines: i
 def _ingest(event: dict[str, Any]) -> int:
     clock = SystemClock()
     stores = MemoryStores(clock)
-    ingest = Ingest(stores.activity, stores.proxies, stores.events, clock, RandomIds(), timedelta(minutes=1))
+    ingest = Ingest(
+        stores.activity, stores.proxies, stores.balancers, stores.events, clock, RandomIds(), timedelta(minutes=1)
+    )
     done = ingest.run(unpack(event, GROUP))
     return done.lines - done.malformed
 

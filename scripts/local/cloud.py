@@ -57,8 +57,11 @@ class Cloud:
         )
 
 
-def start(processes: Processes, home: Path) -> Cloud:
-    """Start it and wait until it answers. Raises RuntimeError with where to look."""
+def start(processes: Processes, home: Path, program: tuple[str, ...] = ("-m", "ministack")) -> Cloud:
+    """Start it and wait until it answers. Raises RuntimeError with where to look.
+
+    `program`: what Python is to run, for tests that need more of EC2 than it has.
+    """
     port = free_port()
     temporary = home / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -74,7 +77,7 @@ def start(processes: Processes, home: Path) -> Cloud:
         "TMPDIR": str(temporary),
         "LOG_LEVEL": "WARNING",
     }
-    child = processes.start("ministack", [python(), "-m", "ministack"], env)
+    child = processes.start("ministack", [python(), *program], env)
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if child.poll() is not None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from scripts.local.secure_story import StoryError
 from scripts.local.stack import ROOT
-from scripts.local.story import Story, StoryError
-from scripts.local.world import SITE_HOST, World
+from scripts.local.story import Story
+from scripts.local.world import SECURE_HOST, SITE_HOST, World
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -98,6 +99,8 @@ def _show(world: World) -> None:
     say(f"API        {world.deployed.api_url}")
     say(f"admin key  {world.admin_key}")
     say(f"site       curl -H 'Host: {SITE_HOST}' {site}")
+    resolve = f"{SECURE_HOST}:{world.secure_listen}:{world.proxy_address}"
+    say(f"  (https)  curl --cacert .demo/ca.pem --resolve {resolve} {world.secure_url}")
     say(f"shell      ssh -i .demo/id_demo -p {port} demo@{world.proxy_address} whoami")
     say("all of it is in .demo/env.json; Ctrl-C ends everything")
     seen: set[str] = set()

@@ -24,10 +24,14 @@ BUCKET = "autostop-code"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What is there after the deploy. `functions` maps tick, reconcile, discover … to their physical names."""
+    """What is there after the deploy.
+
+    `variables` of the functions name what the base stack made; `functions` maps tick, reconcile, discover … to their
+    physical names.
+    """
 
     api_url: str
-    queue_url: str
+    variables: dict[str, str]
     functions: dict[str, str]
 
 
@@ -38,12 +42,14 @@ def package() -> Path:
     sources += sorted((ROOT / ".chalice").glob("*.json"))
     for source in sources:
         digest.update(str(source.relative_to(ROOT)).encode() + b"\0" + source.read_bytes())
+    merged = json.dumps(base_stack.merged(STAGE))
+    digest.update(merged.encode())
     target = BUILD / digest.hexdigest()[:16]
     if (target / "sam.json").exists():
         return target
     merge = BUILD / "merge.json"
     BUILD.mkdir(exist_ok=True)
-    merge.write_text(json.dumps(base_stack.subscription(STAGE)))
+    merge.write_text(merged)
     chalice = str(ROOT / ".venv" / "bin" / "chalice")
     done = subprocess.run(
         [chalice, "package", "--stage", STAGE, "--merge-template", str(merge), str(target)],
@@ -66,18 +72,18 @@ def _of_the_package() -> list[Path]:
 def deploy(cloud: Cloud) -> Deployed:
     """Base stack, code, app stack."""
     formation = cloud.client("cloudformation")
-    base = _create(formation, f"autostop-{STAGE}-base", base_stack.template(STAGE))
-    built = package()
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=BUCKET)
+    base = _create(cloud, f"autostop-{STAGE}-base", base_stack.template(STAGE))
+    built = package()
     s3.upload_file(str(built / "deployment.zip"), BUCKET, "deployment.zip")
     template = json.loads((built / "sam.json").read_text())
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = f"s3://{BUCKET}/deployment.zip"
             variables = resource["Properties"]["Environment"]["Variables"]
-            variables |= {"AUTOSTOP_QUEUE_URL": base["QueueUrl"], "AWS_ENDPOINT_URL": cloud.url}
-    outputs = _create(formation, f"autostop-{STAGE}", template)
+            variables |= base_stack.variables(base) | {"AWS_ENDPOINT_URL": cloud.url}
+    _create(cloud, f"autostop-{STAGE}", template)
     found = formation.describe_stack_resources(StackName=f"autostop-{STAGE}")["StackResources"]
     physical = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
     names = {
@@ -88,13 +94,19 @@ def deploy(cloud: Cloud) -> Deployed:
         "proxy_logs": "ProxyLogs",
     }
     api_url = f"{cloud.url}/restapis/{physical['RestAPI']}/api/_user_request_"
-    del outputs
-    return Deployed(api_url, base["QueueUrl"], {name: physical[logical] for name, logical in names.items()})
+    return Deployed(api_url, base_stack.variables(base), {name: physical[logical] for name, logical in names.items()})
 
 
-def _create(formation: Any, name: str, template: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401
+def _create(cloud: Cloud, name: str, template: dict[str, Any]) -> dict[str, str]:
+    """Through S3: CloudFormation takes 51,200 bytes in the request itself, 1 MB from there.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    """
+    formation, file = cloud.client("cloudformation"), f"{name}.json"
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=file, Body=json.dumps(template).encode())
+    url = f"{cloud.url}/{BUCKET}/{file}"
     capabilities = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-    formation.create_stack(StackName=name, TemplateBody=json.dumps(template), Capabilities=capabilities)
+    formation.create_stack(StackName=name, TemplateURL=url, Capabilities=capabilities)
     formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     stack = formation.describe_stacks(StackName=name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import stat
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -21,13 +17,19 @@ import httpx
 
 from scripts.local import cloud as clouds
 from scripts.local import stack
+from scripts.local.certificates import StoredPair
+from scripts.local.private import Secrets
 from scripts.local.processes import Processes, python
+from scripts.local.sockets import can_bind, listens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ROOT = stack.ROOT
 SITE_HOST = "site.demo.test"
+SECURE_HOST = "secure.demo.test"
+"""The same site over TLS; on plain HTTP this host is redirected there."""
 SITE_PORT = 8080
 
 
@@ -49,7 +51,10 @@ class World:
     balancer: dict[str, Any] = field(default_factory=dict)
     proxy_address: str = ""
     site_listen: int = 0
+    secure_listen: int = 0
     ssh_port: int = 22
+    secrets: Secrets = field(init=False)
+    certificate: StoredPair = field(init=False)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def set_up(self) -> None:
@@ -57,10 +62,12 @@ class World:
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
         self.processes = Processes(self.home / "logs")
+        self.secrets = Secrets.make(ROOT)
         block = clouds.block()
         self.proxy_address = f"{block}.200"
         self.site_listen = clouds.free_port(self.proxy_address)
-        self.ssh_port = 22 if _can_bind(f"{block}.12", 22) else 2222
+        self.secure_listen = clouds.free_port(self.proxy_address)
+        self.ssh_port = 22 if can_bind(f"{block}.12", 22) else 2222
         self.say("starting the embedded cloud (MiniStack, IAM enforced) ...")
         self.cloud = clouds.start(self.processes, self.home)
         self.say("packaging with Chalice and deploying with CloudFormation ...")
@@ -81,9 +88,10 @@ class World:
         self._stopping.set()
         if hasattr(self, "processes"):
             self.processes.end()
-        (self.home / "env.json").unlink(missing_ok=True)
-        for secret in ("proxy.key", "id_demo"):
-            (self.home / secret).unlink(missing_ok=True)
+        if hasattr(self, "secrets"):
+            self.secrets.end()
+        for file in ("env.json", "id_demo"):
+            (self.home / file).unlink(missing_ok=True)
         shutil.rmtree(self.home / "tmp", ignore_errors=True)
         shutil.rmtree(self.home / "run", ignore_errors=True)
 
@@ -94,6 +102,16 @@ class World:
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else None
+
+    @property
+    def cacert(self) -> Path:
+        """The certificate of the demo's own authority."""
+        return self.home / "ca.pem"
+
+    @property
+    def secure_url(self) -> str:
+        """The site over TLS. No resolver knows the name: clients are told the address."""
+        return f"https://{SECURE_HOST}:{self.secure_listen}/"
 
     def rule(self, name: str) -> dict[str, Any]:
         """A rule as the API answers it now."""
@@ -134,7 +152,7 @@ class World:
             "AWS_REGION": clouds.REGION,
             "AUTOSTOP_STAGE": stack.STAGE,
             "AUTOSTOP_TABLE_PREFIX": f"autostop-{stack.STAGE}-",
-            "AUTOSTOP_QUEUE_URL": self.deployed.queue_url,
+            **self.deployed.variables,
             "AUTOSTOP_PROXY_LOG_GROUP": f"/autostop/{stack.STAGE}/proxy",
         }
         from chalicelib import bootstrap  # noqa: PLC0415  (its models read the environment that was just set)
@@ -161,11 +179,10 @@ class World:
 
     def _start_fleet(self) -> None:
         key, host_key = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key("ssh-ed25519")
-        paths = {name: self.home / name for name in ("id_demo", "host_key", "authorized")}
-        key.write_private_key(str(paths["id_demo"]))
-        paths["id_demo"].chmod(stat.S_IRUSR | stat.S_IWUSR)
-        host_key.write_private_key(str(paths["host_key"]))
-        key.write_public_key(str(paths["authorized"]))
+        authorized = self.home / "authorized"
+        key.write_public_key(str(authorized))
+        host_key_file = self.secrets.put("host_key", host_key.export_private_key().decode())
+        (self.home / "id_demo").symlink_to(self.secrets.put("id_demo", key.export_private_key().decode()))
         guests = {
             self.instances["site"]["id"]: self._guest("site", SITE_PORT),
             self.instances["shell"]["id"]: self._guest("shell", self.ssh_port),
@@ -175,8 +192,8 @@ class World:
             "boot_seconds": self.boot_seconds,
             "guests": guests,
             "ec2_state": self.deployed.functions["ec2_state"],
-            "authorized": str(paths["authorized"]),
-            "host_key": str(paths["host_key"]),
+            "authorized": str(authorized),
+            "host_key": str(host_key_file),
         }
         file = self.home / "fleet.json"
         file.write_text(json.dumps(settings))
@@ -186,6 +203,9 @@ class World:
         return {"kind": name, "address": self.instances[name]["private_ip"], "port": port}
 
     def _make_proxy(self) -> None:
+        self.certificate = StoredPair(self.cloud, SECURE_HOST)
+        certificates = [self.certificate.store()]
+        self.cacert.write_text(self.certificate.authority.certificate)
         self.balancer = self.call(
             "POST",
             "/load-balancers",
@@ -197,12 +217,11 @@ class World:
                 "subnet_ids": ["subnet-00000001"],
                 "security_group_ids": ["sg-00000001"],
                 "existing": True,
+                "certificates": certificates,
             },
         )
         body = {"role": "proxy", "name": "demo proxy", "load_balancer_id": self.balancer["id"]}
-        key_file = self.home / "proxy.key"
-        key_file.touch(mode=0o600)
-        key_file.write_text(self.call("POST", "/api-keys", body)["token"])
+        self.secrets.put("proxy.key", self.call("POST", "/api-keys", body)["token"])
 
     def _start_proxy(self) -> None:
         run = self.home / "run"
@@ -211,7 +230,7 @@ class World:
             "api_url": self.deployed.api_url,
             "load_balancer_id": self.balancer["id"],
             "member": self.instances["proxy"]["id"],
-            "key_file": str(self.home / "proxy.key"),
+            "key_file": str(self.secrets.path / "proxy.key"),
             "region": clouds.REGION,
             "log_group": f"/autostop/{stack.STAGE}/proxy",
             "run_dir": str(run),
@@ -220,6 +239,8 @@ class World:
             "poll_seconds": 2,
             "heartbeat_seconds": 5,
             "periodic_seconds": 5,
+            "tls_dir": str(self.secrets.path / "tls"),
+            "secret_seconds": 2,
         }
         file = self.home / "agent.json"
         file.write_text(json.dumps(settings))
@@ -241,7 +262,18 @@ class World:
                     "hosts": [SITE_HOST],
                     "listen": {"protocol": "http", "port": self.site_listen},
                     "target": {"port": SITE_PORT},
-                }
+                },
+                {
+                    "hosts": [SECURE_HOST],
+                    "listen": {"protocol": "https", "port": self.secure_listen},
+                    "target": {"port": SITE_PORT},
+                },
+                {
+                    "hosts": [SECURE_HOST],
+                    "listen": {"protocol": "http", "port": self.site_listen},
+                    "action": "redirect",
+                    "redirect_url": self.secure_url,
+                },
             ],
         }
         shell = {"name": "shell", "tcp": [{"protocol": "ssh", "target_port": self.ssh_port}]}
@@ -257,8 +289,8 @@ class World:
         """The proxy has polled the rules, and Envoy listens for them."""
         (shell,) = self.rules["shell"]["listen"].values()
         deadline = time.monotonic() + 30
-        for port in (self.site_listen, shell):
-            while not _listens(self.proxy_address, port):
+        for port in (self.site_listen, self.secure_listen, shell):
+            while not listens(self.proxy_address, port):
                 self.processes.check()
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"Envoy does not listen on port {port}; see {self.home / 'logs' / 'agent.log'}")
@@ -297,6 +329,7 @@ class World:
             "aws_endpoint_url": self.cloud.url,
             "region": clouds.REGION,
             "proxy": {"id": self.balancer["id"], "address": self.proxy_address},
+            "https": {"host": SECURE_HOST, "port": self.secure_listen, "cacert": str(self.cacert)},
             "instances": {name: self.instances[name] for name in ("site", "shell")},
             "rules": {
                 name: {
@@ -314,19 +347,3 @@ class World:
     def _env(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AUTOSTOP_"))}
         return clean | clouds.CREDENTIALS | {"AWS_ENDPOINT_URL": self.cloud.url, "PYTHONPATH": str(ROOT)}
-
-
-def _can_bind(address: str, port: int) -> bool:
-    with socket.socket() as trial:
-        try:
-            trial.bind((address, port))
-        except OSError:
-            return False
-        return True
-
-
-def _listens(address: str, port: int) -> bool:
-    """Whether somebody listens there, without connecting, which would be traffic: proc(5), /proc/net/tcp, state 0A."""
-    local = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return any(row[1] == local and row[3] == "0A" for row in rows)

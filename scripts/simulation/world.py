@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
+from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
-from chalicelib.adapters.memory.secret_reports import MemorySecretReports
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryBalancers, MemoryEvents
 from chalicelib.adapters.memory.usage import MemoryUsage
@@ -131,6 +131,7 @@ class World:
             self.proxies,
             balancers,
             MemorySecretReports(self.proxies),
+            MemoryAgentReports(self.proxies),
             self.events,
             queue,
             clock,

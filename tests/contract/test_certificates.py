@@ -9,6 +9,7 @@ import pytest
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.certificates import Certificate, MemberSecrets, SecretReport
 from chalicelib.domain.errors import AlreadyClaimedError, NotFoundError, VersionMismatchError
+from chalicelib.domain.members import MemberAgent
 from chalicelib.domain.routes import HttpRoute
 from tests.builders import make_balancer, make_rule, ssh_rule
 
@@ -71,6 +72,15 @@ class TestCertificates:
         with pytest.raises(NotFoundError):
             stores.balancers.replace(nobody, replace(nobody, certificates=(PAIR,)))
 
+    def test_the_addresses_of_a_balancer_are_kept_and_a_change_of_them_moves_what_proxies_poll(self, stores):
+        balancer = stores.balancers.get("lb_1")
+        version = stores.proxies.poll("lb_1").rules_version
+        behind = stores.balancers.replace(balancer, replace(balancer, balancer_cidrs=("10.0.1.0/24",)))
+        assert stores.balancers.get("lb_1") == behind
+        assert stores.proxies.poll("lb_1").rules_version == version + 1
+        stores.balancers.replace(behind, replace(behind, name="new"))
+        assert stores.proxies.poll("lb_1").rules_version == version + 1
+
     def test_the_last_word_of_each_member_is_kept_for_as_long_as_the_load_balancer(self, stores):
         first = MemberSecrets("i-1", START, (SecretReport("arn:c", "missing", None, "not found"),))
         second = MemberSecrets("i-1", START, (SecretReport("arn:c", "ok", START),))
@@ -83,3 +93,16 @@ class TestCertificates:
             stores.secret_reports.put("lb_9", first)
         stores.balancers.delete(stores.balancers.get("lb_1"))
         assert list(stores.secret_reports.of("lb_1")) == []
+
+    def test_the_agent_of_each_member_is_kept_beside_its_certificates(self, stores):
+        first, second = MemberAgent("i-1", START, "0.1.0"), MemberAgent("i-1", START, "0.2.0")
+        other = MemberAgent("i-2", START, "0.1.0")
+        stores.secret_reports.put("lb_1", MemberSecrets("i-1", START))
+        for report in (first, second, other):
+            stores.agent_reports.put("lb_1", report)
+        assert sorted(stores.agent_reports.of("lb_1"), key=lambda report: report.member) == [second, other]
+        assert list(stores.secret_reports.of("lb_1")) == [MemberSecrets("i-1", START)]
+        with pytest.raises(NotFoundError):
+            stores.agent_reports.put("lb_9", first)
+        stores.balancers.delete(stores.balancers.get("lb_1"))
+        assert list(stores.agent_reports.of("lb_1")) == []

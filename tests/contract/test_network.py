@@ -206,6 +206,14 @@ def test_a_machine_type_is_offered_in_zones_and_an_unknown_one_in_none(bench):
     assert ZONE not in bench.network.zones_offering(ELSEWHERE, "t3.micro")
 
 
+def test_a_machine_type_has_the_processor_that_ec2_says_and_an_unknown_one_has_none(bench):
+    for type_ in ("t3.micro", "t4g.micro"):
+        bench.offer(type_, ZONE)
+    assert bench.network.architectures(REGION, "t3.micro") == {"x86_64"}
+    assert bench.network.architectures(REGION, "t4g.micro") == {"arm64"}
+    assert bench.network.architectures(REGION, "t9.colossal") == frozenset()
+
+
 def test_a_key_pair_is_known_by_its_whole_name_in_its_region(bench):
     bench.key_pair("ops")
     assert bench.network.has_key_pair(REGION, "ops")
@@ -240,6 +248,7 @@ QUESTIONS = {
     "subnets": lambda network: network.subnets(REGION, ["subnet-1"]),
     "groups": lambda network: network.security_groups(REGION, ["sg-1"]),
     "zones": lambda network: network.zones_offering(REGION, "t3.micro"),
+    "architectures": lambda network: network.architectures(REGION, "t3.micro"),
     "key pair": lambda network: network.has_key_pair(REGION, "ops"),
     "secret": lambda network: network.has_secret(f"{ARN}key-abcdef"),
 }
@@ -257,4 +266,4 @@ def test_a_failure_is_raised_with_the_code_of_aws_and_the_next_call_is_another(b
         QUESTIONS[question](bench.network)
     assert type(caught.value) is type(error)
     assert (caught.value.code, caught.value.message) == (error.code, error.message)
-    assert not QUESTIONS[question](bench.network) or question == "zones"
+    assert not QUESTIONS[question](bench.network) or question in {"zones", "architectures"}

@@ -25,7 +25,7 @@ from chalicelib.domain.resources import Place, ResourceKind, ResourceRef, Resour
 from chalicelib.domain.routes import HealthCheck, HttpRoute, Ignore
 from chalicelib.domain.rules import Claim, Override, OverrideKind, RuleState, RuleStatus, SeenResource
 from chalicelib.ports import Health, Idempotency, LastActivity, Total
-from tests.builders import make_balancer, make_event, make_key, make_rule, ssh_rule
+from tests.builders import make_balancer, make_event, make_rule, ssh_rule
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -329,16 +329,6 @@ class TestTheSmallerStores:
             stores.balancers.delete(stores.balancers.get("lb_1"))
         stores.rules.delete(rule)
         stores.balancers.delete(stores.balancers.get("lb_1"))
-
-    def test_keys(self, stores):
-        key = make_key(load_balancer_id="lb_1", expires_at=START)
-        stores.keys.create(key)
-        assert stores.keys.get(key.id) == key
-        assert stores.keys.list(10).items == (key,)
-        stores.keys.delete(key.id)
-        for gone in (stores.keys.get, stores.keys.delete):
-            with pytest.raises(NotFoundError):
-                gone(key.id)
 
     def test_events_come_newest_first_once_each_and_in_pages(self, stores, clock):
         clock.advance(timedelta(days=3))

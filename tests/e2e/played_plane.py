@@ -19,6 +19,8 @@ class ControlPlane:
     `throttled`: CloudWatch Logs refuses every call. `nonsense`: the configuration is this, whatever was published.
     """
 
+    id = "lb_test"
+
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self.port, self.logs_port = free_port("127.0.0.1"), free_port("127.0.0.1")
@@ -30,6 +32,7 @@ class ControlPlane:
         self.wakes: list[tuple[str, dict[str, Any]]] = []
         self.lines: list[dict[str, Any]] = []
         self.certificates: list[dict[str, Any]] = []
+        self.balancer_cidrs: list[str] = []
         self.secrets: dict[str, list[str]] = {}
         self.throttled = False
         self.refused_calls = 0
@@ -60,6 +63,12 @@ class ControlPlane:
         self.versions["rules"] += 1
         return self.etag
 
+    def balance(self, *cidrs: str) -> str:
+        """A balancer stands before the proxy, whose own addresses are these; none: there is none."""
+        self.balancer_cidrs = list(cidrs)
+        self.versions["rules"] += 1
+        return self.etag
+
     def put_secret(self, name: str, chain: str, key: str) -> None:
         """The next version of both secrets of a certificate."""
         for kind, text in (("cert", chain), ("key", key)):
@@ -76,8 +85,8 @@ class ControlPlane:
         self.versions["rules"] += 1
         return self.etag
 
-    def applied(self, etag: str) -> bool:
-        return any(report["config"] == etag and "applied" in report for report in list(self.reports))
+    def applied(self, etag: str, member: str = "i-proxy") -> bool:
+        return any((r["config"], r["member"]) == (etag, member) and "applied" in r for r in list(self.reports))
 
     def woken(self, rule_id: str) -> list[dict[str, Any]]:
         return [cause for id_, cause in list(self.wakes) if id_ == rule_id]
@@ -109,7 +118,7 @@ class ControlPlane:
         self._logs = None
 
     def _routes(self) -> list[web.RouteDef]:
-        base = "/load-balancers/lb_test"
+        base = f"/load-balancers/{self.id}"
         return [
             web.get(f"{base}/config", self._config),
             web.post(f"{base}/warm-up", self._warm_up),
@@ -134,6 +143,7 @@ class ControlPlane:
             return web.Response(status=304)
         rules, states = f"r{self.versions['rules']}", f"s{self.versions['states']}"
         part = {"etag": rules, "items": list(self.rules.values()), "certificates": self.certificates}
+        part |= {"balancer_cidrs": self.balancer_cidrs} if self.balancer_cidrs else {}
         body = {
             "load_balancer_id": "lb_test",
             "rules": None if known.startswith(f"{rules}.") else part,

@@ -39,10 +39,12 @@ class Answer:
 
 @dataclass(slots=True)
 class World:
-    """Everything that runs."""
+    """Everything that runs. `shared`: it is one more member at this control plane, which is not ours to end."""
 
     home: Path
     loop: Loop = field(default_factory=Loop)
+    member: str = "i-proxy"
+    shared: ControlPlane | None = None
     plane: ControlPlane = field(init=False)
     processes: Processes = field(init=False)
     block: str = field(default_factory=lambda: f"127.{random.randint(16, 250)}.{random.randint(1, 250)}")
@@ -50,6 +52,7 @@ class World:
     tls_dir: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="autostop-", dir="/dev/shm")
     )
+    health_port: int = 0
     _command: list[str] = field(default_factory=list)
     _envoy: list[str] = field(default_factory=list)
     _env: dict[str, str] = field(default_factory=dict)
@@ -68,18 +71,20 @@ class World:
 
     def set_up(self) -> None:
         self.processes = Processes(self.home / "logs")
-        self.plane = ControlPlane(self.loop)
-        self.plane.come()
-        self.plane.come_logs()
+        self.plane = self.shared or ControlPlane(self.loop)
+        if self.shared is None:
+            self.plane.come()
+            self.plane.come_logs()
         self.home.joinpath("key").write_text(KEY)
         self.run_dir.mkdir()
+        self.health_port = free_port(self.address)
         file = self.home / "agent.json"
         file.write_text(
             json.dumps(
                 {
                     "api_url": f"http://127.0.0.1:{self.plane.port}",
-                    "load_balancer_id": "lb_test",
-                    "member": "i-proxy",
+                    "load_balancer_id": self.plane.id,
+                    "member": self.member,
                     "key_file": str(self.home / "key"),
                     "region": "us-east-1",
                     "log_group": "/autostop/test/proxy",
@@ -91,6 +96,7 @@ class World:
                     "periodic_seconds": 1,
                     "tls_dir": self.tls_dir.name,
                     "secret_seconds": 0.3,
+                    "health_port": self.health_port,
                 }
             )
         )
@@ -107,15 +113,16 @@ class World:
         until((self.run_dir / "xds" / "lds" / "lds.json").exists)
         self._envoy = [str(ROOT / ".venv" / "bin" / "envoy"), *json.loads(made.stdout)]
         self.start_envoy()
-        until(lambda: self.plane.applied(self.plane.etag), what="the first configuration applied")
+        until(lambda: self.plane.applied(self.plane.etag, self.member), what="the first configuration applied")
 
     def end(self) -> None:
         self.processes.end()
         for guest in self.guests:
             guest.stop()
-        self.plane.go()
-        self.plane.go_logs()
-        self.loop.end()
+        if self.shared is None:
+            self.plane.go()
+            self.plane.go_logs()
+            self.loop.end()
         self.tls_dir.cleanup()
 
     def start_agent(self) -> None:
@@ -170,7 +177,11 @@ class World:
         return guest, listen
 
     def in_force(self, etag: str) -> None:
-        until(lambda: self.plane.applied(etag), what=f"{etag} applied")
+        until(lambda: self.plane.applied(etag, self.member), what=f"{etag} applied")
+
+    def balance(self, *cidrs: str) -> None:
+        """The addresses of a balancer in front of the proxy, in force."""
+        self.in_force(self.plane.balance(*cidrs))
 
     def heard(self, beats: int) -> None:
         """So many heartbeats came in all: what happened before the last but one is told."""

@@ -42,6 +42,10 @@ def test_holds(capsys):
 def test_throughput(capsys):
     asyncio.run(throughput.run(rounds=1, seconds=0.1))
     found = printed(capsys)
+    agent = found.pop("http_agent_cpu_us")
+    assert agent >= 0  # so short a run may be less than a tick of the agent's
+    envoy = found.pop("http_envoy_cpu_us")
+    assert envoy > 0
     assert set(found) == {"http_throughput_rps", "tcp_throughput_rps", "http_p99_ms"}
     assert all(value > 0 for value in found.values())
 

@@ -41,6 +41,7 @@ def tag_world(**changes: Any) -> tuple[World, ManageRules]:
         world.ids,
         world.usage,
         world.discover,
+        world.provisioning,
     )
     return world, manage
 

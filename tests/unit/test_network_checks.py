@@ -97,6 +97,14 @@ def test_a_vpc_that_is_not_there_is_named_with_everything_that_is_in_another():
     }
 
 
+def test_a_machine_with_another_processor_than_the_proxys_programs_are_for_is_refused():
+    asked = network()
+    asked.offers |= {("t4g.micro", zone) for _, zone in asked.offers}
+    balancer = wanted(machine_type="t4g.micro")
+    found = {fault.field: fault.message for fault in faults_of(balancer, read_network(asked, balancer))}
+    assert found == {"machine_type": "t4g.micro is arm64, and the proxy's programs are x86_64"}
+
+
 def test_a_subnet_without_which_nothing_can_be_made_is_missed():
     assert faults(subnet_ids=()) == {"subnet_ids": "must name at least one"}
 
@@ -125,6 +133,7 @@ QUESTIONS = {
     "subnets": "subnet_ids",
     "security_groups": "security_group_ids",
     "zones_offering": "machine_type",
+    "architectures": "machine_type",
     "has_key_pair": "key_pair",
     "has_secret": "api_key_secret_arn",
 }

@@ -48,6 +48,8 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
         "Ec2Calls": "chalicelib.entrypoints.ec2_calls.ec2_calls",
         "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
+        "Provision": "chalicelib.entrypoints.provision.provision",
+        "ProvisionSweep": "chalicelib.entrypoints.provision.provision_sweep",
         "SavingsRollup": "chalicelib.entrypoints.savings_rollup.savings_rollup",
     }
     for name, properties in functions.items():
@@ -58,11 +60,12 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         assert properties["Tracing"] == "Active"
 
 
-def test_the_worker_takes_one_message_at_a_time_and_the_queue_waits_six_times_as_long_as_it_may_run(template):
-    (event,) = template["Reconcile"]["Properties"]["Events"].values()
+@pytest.mark.parametrize("name", ["Reconcile", "Provision"])
+def test_a_worker_takes_one_message_at_a_time_and_its_queue_waits_six_times_as_long_as_it_may_run(template, name):
+    (event,) = template[name]["Properties"]["Events"].values()
     assert event["Properties"]["BatchSize"] == 1
-    timeout = template["Reconcile"]["Properties"]["Timeout"]
-    queue = base_stack.template("dev")["Resources"]["Reconcile"]["Properties"]
+    timeout = template[name]["Properties"]["Timeout"]
+    queue = base_stack.template("dev")["Resources"][name]["Properties"]
     assert queue["VisibilityTimeout"] >= 6 * timeout
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 3
 
@@ -78,6 +81,8 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "Ec2State": (512, 30),
         "Ec2Calls": (512, 30),
         "ProxyLogs": (1024, 60),
+        "Provision": (512, 150),
+        "ProvisionSweep": (512, 60),
         "SavingsRollup": (1024, 600),
     }
     only = {"AUTOSTOP_SHORTEST_IDLE_MINUTES": "APIHandler", "AUTOSTOP_HEARTBEAT_SECONDS": "ProxyLogs"}
@@ -85,6 +90,15 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         variables = properties["Environment"]["Variables"]
         assert variables["AUTOSTOP_STAGE"] == "local"
         assert {variable for variable in only if variable in variables} == {v for v, f in only.items() if f == name}
+
+
+def test_what_provisions_is_bounded_by_a_policy_that_it_cannot_change(template):
+    boundary = template["ProvisionRole"]["Properties"]["PermissionsBoundary"]["Fn::Sub"]
+    made = base_stack.template("local")["Resources"]["ProvisionBoundary"]["Properties"]
+    assert boundary.endswith(f":policy/{made['ManagedPolicyName']}")
+    assert len(json.dumps(made["PolicyDocument"], separators=(",", ":"))) <= 6144, "IAM takes no more"
+    actions = {action for statement in made["PolicyDocument"]["Statement"] for action in statement["Action"]}
+    assert not [action for action in actions if "PolicyVersion" in action or action == "iam:CreatePolicy"]
 
 
 def test_the_api_function_carries_every_part_of_the_install_script():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.prices import MemoryPrices
+from chalicelib.adapters.memory.proxy_parts import FakeProvisionQueue
 from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.signals import FakeMetrics, FakeSessions
 from chalicelib.adapters.memory.stores import MemoryStores
@@ -64,6 +65,7 @@ class World:
         self.cloud = FakeCloud(self.clock)
         self.stores = MemoryStores(self.clock)
         self.queue = MemoryQueue(self.clock, chaos)
+        self.provisioning = FakeProvisionQueue(self.clock)
         s = self.stores
         self.computes = {ResourceKind.EC2: self.cloud}
         self.recurrences = DateutilRecurrences()
@@ -99,7 +101,7 @@ class World:
         )
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)
-        self.ingest = Ingest(s.activity, s.proxies, s.events, self.clock, self.ids, BEAT)
+        self.ingest = Ingest(s.activity, s.proxies, s.balancers, s.events, self.clock, self.ids, BEAT)
         self.config = ProxyConfig(
             s.rules,
             s.status,
@@ -107,6 +109,7 @@ class World:
             s.proxies,
             s.balancers,
             s.secret_reports,
+            s.agent_reports,
             s.events,
             self.queue,
             self.clock,
@@ -128,6 +131,7 @@ class World:
         compact = compact_rule(rule.id, rule.spec, ["10.0.0.1"]) if rule.spec.load_balancer_id else None
         s.rules.create(rule, compact)
         self.agent = Agent(self)
+        self.others: list[Agent] = []
         self.violations: list[str] = []
         self.asked: list[tuple[datetime, str]] = []
 
@@ -212,11 +216,18 @@ class World:
         last_tick = self.clock.now() - timedelta(minutes=1)
         while self.clock.now() < end:
             self.clock.advance(step)
-            self.agent.live()
+            for agent in (self.agent, *self.others):
+                agent.live()
             if self.clock.now() - last_tick >= timedelta(minutes=1):
                 self.tick.run()
                 last_tick = self.clock.now()
             self.work()
+
+    def join(self, member: str) -> Agent:
+        """One more member of the proxy, on an instance of its own."""
+        self.cloud.add(member, state=ResourceState.RUNNING)
+        self.others.append(Agent(self, member))
+        return self.others[-1]
 
     def wake(self) -> None:
         self.warm_up.by_traffic("lb_1", ("ru_1",), WakeCause("http", "203.0.113.7", host="app.example.com"))
@@ -228,8 +239,9 @@ class Agent:
     `accepts` overrides what its probes find; `quiet` stops its reports.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, member: str = "i-proxy") -> None:
         self.world = world
+        self.member = member
         self.alive = True
         self.mute = False
         self.seq = 0
@@ -260,7 +272,7 @@ class Agent:
             self.beat()
 
     def poll(self) -> None:
-        answer = self.world.config.poll("lb_1", "i-proxy", self.etag)
+        answer = self.world.config.poll("lb_1", self.member, self.etag)
         now = self.world.clock.now()
         if answer is not None:
             self.etag = answer.etag
@@ -279,13 +291,15 @@ class Agent:
         if self.quiet:
             return
         accepts = self.world.instance.state is ResourceState.RUNNING if self.accepts is None else self.accepts
-        report = ProxyReport("i-proxy", (self.etag or "").strip('"'), now, (), (RuleHealth("ru_1", accepts, now),))
+        etag, health = (self.etag or "").strip('"'), (RuleHealth("ru_1", accepts, now),)
+        report = ProxyReport(self.member, etag, now, (), health)
         self.world.config.report("lb_1", report)
 
-    def beat(self) -> None:
+    def beat(self, *, hole: bool = False) -> None:
+        """`hole`: it cannot prove the time before, and cannot send it again."""
         now = self.world.clock.now()
         self.seq += 1
-        common = {"autostop": 1, "proxy": "lb_1", "member": "i-proxy", "seq": self.seq}
+        common = {"autostop": 1, "proxy": "lb_1", "member": self.member, "seq": self.seq}
         lines: list[dict[str, Any]] = [
             common
             | {"rule": rule, "minute": now.strftime("%Y-%m-%dT%H:%M"), "last_at": stamp(at + self.skew), "requests": 1}
@@ -299,6 +313,7 @@ class Agent:
                 "observed_through": stamp(now + self.skew),
                 "summaries": len(lines),
                 "config": (self.etag or "").strip('"'),
+                "hole": hole,
             }
         )
         self.through = now
@@ -321,7 +336,10 @@ class Agent:
             self.late.append(lines)
             return
         now = self.world.clock.now()
-        batch = [LogLine(f"{self.seq}-{n}", "lb_1/i-proxy", now, json.dumps(line)) for n, line in enumerate(lines)]
+        batch = [
+            LogLine(f"{self.member}-{self.seq}-{n}", f"lb_1/{self.member}", now, json.dumps(line))
+            for n, line in enumerate(lines)
+        ]
         self.world.ingest.run(batch)
 
 

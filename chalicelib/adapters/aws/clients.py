@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SESSION_NAME = "autostop"
 """What CloudTrail of the other account shows as the caller, after the role's name."""
 
-_CONFIG = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
+BOUNDED = Config(connect_timeout=2, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 def client(service: str, region: str, connector: Connector = OWN_ACCOUNT) -> Any:  # noqa: ANN401  (each adapter names the type it gets)
@@ -41,7 +41,7 @@ def forget() -> None:
 def made(service: str, region: str, connector: Connector) -> object:
     """The one client of these, kept for the life of the process."""
     own = connector == OWN_ACCOUNT
-    new: object = (boto3 if own else _assumed(connector)).client(service, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
+    new: object = (boto3 if own else _assumed(connector)).client(service, region_name=region, config=BOUNDED)  # type: ignore[call-overload]
     return new
 
 
@@ -53,7 +53,7 @@ def _assumed(connector: Connector) -> boto3.Session:
     if connector.external_id:
         extra["ExternalId"] = connector.external_id
     fetcher = AssumeRoleCredentialFetcher(
-        partial(own.create_client, config=_CONFIG), own.get_credentials(), connector.role_arn, extra
+        partial(own.create_client, config=BOUNDED), own.get_credentials(), connector.role_arn, extra
     )
 
     class AssumedRole(CredentialProvider):

@@ -39,6 +39,17 @@ def translated() -> Iterator[None]:
         raise CloudError(type(error).__name__, str(error), retryable=True) from error
 
 
+@contextmanager
+def passed_over(codes: frozenset[str]) -> Iterator[None]:
+    """As `translated`, but these codes are no error: what was to be done is done already."""
+    try:
+        with translated():
+            yield
+    except CloudError as error:
+        if error.code not in codes:
+            raise
+
+
 def from_client_error(error: ClientError) -> CloudError:
     """AWS's own code and message."""
     code = error.response.get("Error", {}).get("Code", "Unknown")

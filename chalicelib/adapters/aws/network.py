@@ -66,6 +66,17 @@ class AwsNetwork:
             offers = [offer for page in pages for offer in page["InstanceTypeOfferings"]]
         return frozenset(offer["Location"] for offer in offers if offer.get("InstanceType") == machine_type)
 
+    def architectures(self, region: str, machine_type: str) -> frozenset[str]:
+        with translated():
+            # By a filter: named as a type, an unknown one fails the call.
+            answer = _ec2(region).describe_instance_types(Filters=_having("instance-type", machine_type))
+        return frozenset(
+            architecture
+            for found in answer["InstanceTypes"]
+            if found.get("InstanceType") == machine_type
+            for architecture in found.get("ProcessorInfo", {}).get("SupportedArchitectures", ())
+        )
+
     def has_key_pair(self, region: str, name: str) -> bool:
         with translated():
             answer = _ec2(region).describe_key_pairs(Filters=_having("key-name", name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
@@ -15,10 +15,19 @@ from chalicelib.adapters.dynamodb.models import BalancerItem, ProxyItem
 from chalicelib.adapters.dynamodb.transactions import transaction
 from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
 from chalicelib.domain.load_balancers import LoadBalancer
+from chalicelib.domain.provision import Provision
 from chalicelib.ports import Page
 
 if TYPE_CHECKING:
+    from pynamodb.expressions.condition import Condition
+    from pynamodb.expressions.update import Action
+
     from chalicelib.ports import Clock, Idempotency
+
+
+_Actions: TypeAlias = "list[Action]"  # in the class below, `list` is a method
+
+EMPTY: Condition = ProxyItem.load_balancer_id.does_not_exist() | (ProxyItem.rules == 0)
 
 
 class DynamoBalancers:
@@ -34,7 +43,7 @@ class DynamoBalancers:
         try:
             with translated(), transaction(BalancerItem) as write:
                 write.save(ProxyItem(balancer.id, "poll", rules_version=0, states_version=0, rules=0))
-                write.save(BalancerItem(balancer.id, body=dump(balancer), version=balancer.version))
+                write.save(_item(balancer))
                 remember(write, "load-balancer", balancer.id, idempotency, now)
         except TransactWriteError as error:
             if (known := answered("load-balancer", idempotency, now)) is not None:
@@ -55,45 +64,41 @@ class DynamoBalancers:
             return Page(tuple(_balancer(item) for item in found), encode(found.last_evaluated_key))
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
-        new = replace(after, version=before.version + 1)
-        item = BalancerItem(new.id, body=dump(new), version=new.version)
-        if new.certificates == before.certificates:
-            self._write(item, before)
+        new = replace(after, version=before.version + 1, provision=before.provision)
+        # How far its making is stays as it is, which may be other than was read.
+        actions: list[Action] = [BalancerItem.body.set(_body(new)), BalancerItem.version.set(new.version)]
+        if new.beside_rules == before.beside_rules:
+            self._write(actions, before)
         else:
-            self._publish(item, before)
+            self._publish(actions, before)
         return new
 
     def delete(self, balancer: LoadBalancer) -> None:
         self._unchanged(balancer)
         try:
             with translated(), transaction(BalancerItem) as write:
-                empty = ProxyItem.load_balancer_id.does_not_exist() | (ProxyItem.rules == 0)
-                write.delete(ProxyItem(balancer.id, "poll"), condition=empty)
+                write.delete(ProxyItem(balancer.id, "poll"), condition=EMPTY)
                 write.delete(BalancerItem(balancer.id), condition=BalancerItem.version == balancer.version)
         except TransactWriteError as error:
-            if failed_conditions(error) is None:
-                raise no_condition(error) from error
-            self._unchanged(balancer)
-            raise ConflictError(f"Rules are still on load balancer {balancer.id}; delete them first.") from error
-        with translated():
-            for item in ProxyItem.query(balancer.id, consistent_read=True):
-                item.delete()
+            refused(error, balancer, self.get(balancer.id))
+        forget_proxies(balancer.id)
 
-    def _write(self, item: BalancerItem, before: LoadBalancer) -> None:
+    def _write(self, actions: _Actions, before: LoadBalancer) -> None:
         with translated():
             try:
-                item.save(condition=BalancerItem.version == before.version)
+                BalancerItem(before.id).update(actions=actions, condition=BalancerItem.version == before.version)
             except PynamoDBException as error:
                 if not condition_failed(error):
                     raise
                 self._unchanged(before)
                 raise
 
-    def _publish(self, item: BalancerItem, before: LoadBalancer) -> None:
+    def _publish(self, actions: _Actions, before: LoadBalancer) -> None:
         """With the version that makes its proxies poll it."""
         try:
             with translated(), transaction(BalancerItem) as write:
-                write.save(item, condition=BalancerItem.version == before.version)
+                same = BalancerItem.version == before.version
+                write.update(BalancerItem(before.id), actions=actions, condition=same)
                 poll = ProxyItem(before.id, "poll")
                 there = ProxyItem.load_balancer_id.exists()
                 write.update(poll, actions=[ProxyItem.rules_version.add(1)], condition=there)
@@ -105,10 +110,42 @@ class DynamoBalancers:
 
     def _unchanged(self, read: LoadBalancer) -> None:
         """Raises VersionMismatchError where it is no longer at the version read, NotFoundError."""
-        stored = self.get(read.id)
-        if stored.version != read.version:
-            raise VersionMismatchError(f"It is at version {stored.version}, not {read.version}.")
+        unchanged(read, self.get(read.id))
+
+
+def unchanged(read: LoadBalancer, stored: LoadBalancer) -> None:
+    """Raises VersionMismatchError where it is no longer at the version read."""
+    if stored.version != read.version:
+        raise VersionMismatchError(f"It is at version {stored.version}, not {read.version}.")
+
+
+def refused(error: TransactWriteError, read: LoadBalancer, stored: LoadBalancer) -> NoReturn:
+    """Why a load balancer cannot go: somebody wrote to it, or there are rules on it."""
+    if failed_conditions(error) is None:
+        raise no_condition(error) from error
+    unchanged(read, stored)
+    raise ConflictError(f"Rules are still on load balancer {read.id}; delete them first.") from error
+
+
+def forget_proxies(load_balancer_id: str) -> None:
+    """What its proxies have proved."""
+    with translated():
+        for item in ProxyItem.query(load_balancer_id, consistent_read=True):
+            item.delete()
+
+
+def _item(balancer: LoadBalancer) -> BalancerItem:
+    made = balancer.provision
+    item = BalancerItem(balancer.id, body=_body(balancer), version=balancer.version)
+    if made is not None:
+        item.provision, item.revision = dump(made), made.revision
+    return item
+
+
+def _body(balancer: LoadBalancer) -> str:
+    return dump(replace(balancer, provision=None))
 
 
 def _balancer(item: BalancerItem) -> LoadBalancer:
-    return replace(load(LoadBalancer, item.body), version=int(item.version))
+    made = load(Provision, item.provision) if item.provision else None
+    return replace(load(LoadBalancer, item.body), version=int(item.version), provision=made)

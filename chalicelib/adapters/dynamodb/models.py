@@ -105,7 +105,7 @@ class ClaimItem(Model):
 
 
 class BalancerItem(Model):
-    """A load balancer as people see it."""
+    """A load balancer as people see it, and beside it how far its making is."""
 
     class Meta(_Meta):
         table_name = "load-balancers"
@@ -113,10 +113,15 @@ class BalancerItem(Model):
     id = UnicodeAttribute(hash_key=True)
     body = UnicodeAttribute()
     version = NumberAttribute()
+    provision = UnicodeAttribute(null=True)
+    revision = NumberAttribute(null=True)
 
 
 class ProxyItem(Model):
-    """What a load balancer's proxies poll: `poll`, `rule#ID`, `state#ID`, `member#ID` beside each other."""
+    """What a load balancer's proxies poll: `poll`, `rule#ID`, `state#ID`, `member#ID` beside each other.
+
+    `keys` of `poll` are the API keys that are bound to the load balancer: a poll that finds nothing new reads it alone.
+    """
 
     class Meta(_Meta):
         table_name = "proxies"
@@ -127,6 +132,7 @@ class ProxyItem(Model):
     states_version = NumberAttribute(null=True)
     rules = NumberAttribute(null=True)
     resend = JSONAttribute(null=True)
+    keys = UnicodeSetAttribute(null=True)
     body = UnicodeAttribute(null=True)
     until = NumberAttribute(null=True)
     step = NumberAttribute(null=True)

@@ -19,6 +19,7 @@ from chalicelib.adapters.dynamodb.errors import (
 from chalicelib.adapters.dynamodb.models import ProxyItem
 from chalicelib.adapters.dynamodb.times import from_micros, maybe_micros, micros
 from chalicelib.adapters.dynamodb.transactions import transaction
+from chalicelib.domain.access import ApiKey
 from chalicelib.domain.activity import UNHEARD, Source, advance, states_version
 from chalicelib.domain.errors import CloudError, NotFoundError
 from chalicelib.ports import PollState
@@ -43,7 +44,9 @@ class DynamoProxyStore:
         with translated():
             item = self._poll_item(load_balancer_id)
         resend = {member: from_micros(at) for member, at in (item.resend or {}).items()}
-        return PollState(int(item.rules_version or 0), int(item.states_version or 0), resend)
+        keys = [load(ApiKey, text) for text in item.keys or ()]
+        known = {key.id: key for key in keys}
+        return PollState(int(item.rules_version or 0), int(item.states_version or 0), resend, known)
 
     def rules(self, load_balancer_id: str) -> Sequence[str]:
         return tuple(item.body or "" for item in self._parts(load_balancer_id, "rule#"))
@@ -86,6 +89,7 @@ class DynamoProxyStore:
                 config_version if newer and config_version is not None else known.config_states_version,
                 received_at if newer else known.config_at,
                 progress.proof.islands,
+                beat.raw,
             )
 
         self._change(load_balancer_id, beat.member, move)

@@ -11,15 +11,16 @@ from chalicelib.adapters.dynamodb.back_offs import DynamoBackOffs
 from chalicelib.adapters.dynamodb.balancers import DynamoBalancers
 from chalicelib.adapters.dynamodb.events import DynamoEvents
 from chalicelib.adapters.dynamodb.keys import DynamoKeys
+from chalicelib.adapters.dynamodb.member_reports import DynamoAgentReports, DynamoSecretReports
 from chalicelib.adapters.dynamodb.members import DynamoMemberships
 from chalicelib.adapters.dynamodb.models import configure
 from chalicelib.adapters.dynamodb.proxies import DynamoProxyStore
 from chalicelib.adapters.dynamodb.rules import DynamoRules
 from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
-from chalicelib.adapters.dynamodb.secret_reports import DynamoSecretReports
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamodb.provisions import DynamoProvisions
     from chalicelib.adapters.dynamodb.usage import DynamoUsage
     from chalicelib.ports import Clock
 
@@ -35,12 +36,20 @@ class DynamoStores:
     activity: DynamoActivity
     proxies: DynamoProxyStore
     secret_reports: DynamoSecretReports
+    agent_reports: DynamoAgentReports
     balancers: DynamoBalancers
     keys: DynamoKeys
     events: DynamoEvents
     back_offs: DynamoBackOffs
     account: DynamoAccount
     clock: Clock
+
+    @property
+    def provisions(self) -> DynamoProvisions:
+        """Imported when it is asked for, as `usage` is."""
+        from chalicelib.adapters.dynamodb.provisions import DynamoProvisions  # noqa: PLC0415
+
+        return DynamoProvisions(self.balancers)
 
     @property
     def usage(self) -> DynamoUsage:
@@ -61,6 +70,7 @@ def build_stores(prefix: str, region: str, clock: Clock, endpoint_url: str | Non
         DynamoActivity(clock),
         DynamoProxyStore(clock),
         DynamoSecretReports(),
+        DynamoAgentReports(),
         DynamoBalancers(clock),
         DynamoKeys(),
         DynamoEvents(clock),

@@ -27,6 +27,8 @@ class FakeNetwork:
     secrets: set[str] = field(default_factory=set)
     offers: set[tuple[str, str]] = field(default_factory=set)
     """Machine type and zone."""
+    graviton: set[str] = field(default_factory=lambda: {"t4g.micro"})
+    """Machine types with an arm64 processor; all others have x86_64."""
     _vpcs: dict[tuple[str, str], Vpc] = field(default_factory=dict)
     _subnets: dict[tuple[str, str], Subnet] = field(default_factory=dict)
     _groups: dict[tuple[str, str], SecurityGroup] = field(default_factory=dict)
@@ -67,6 +69,11 @@ class FakeNetwork:
     def zones_offering(self, region: str, machine_type: str) -> frozenset[str]:
         self._ask("zones_offering")
         return frozenset(zone for type_, zone in self.offers if type_ == machine_type and zone.startswith(region))
+
+    def architectures(self, region: str, machine_type: str) -> frozenset[str]:
+        self._ask("architectures")
+        there = any(type_ == machine_type and zone.startswith(region) for type_, zone in self.offers)
+        return frozenset({"arm64" if machine_type in self.graviton else "x86_64"}) if there else frozenset()
 
     def has_key_pair(self, region: str, name: str) -> bool:
         self._ask("has_key_pair")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
+    from chalicelib.domain.access import ApiKey
     from chalicelib.domain.activity import Heartbeat, Progress
     from chalicelib.ports import Clock
 
@@ -25,6 +26,7 @@ class _Proxy:
     states: dict[str, tuple[str, datetime | None]] = field(default_factory=dict)
     members: dict[str, Source] = field(default_factory=dict)
     resend_from: dict[str, datetime] = field(default_factory=dict)
+    keys: dict[str, ApiKey] = field(default_factory=dict)
 
 
 class MemoryProxyStore:
@@ -36,7 +38,7 @@ class MemoryProxyStore:
 
     def poll(self, load_balancer_id: str) -> PollState:
         proxy = self._get(load_balancer_id)
-        return PollState(proxy.rules_version, proxy.states_version, dict(proxy.resend_from))
+        return PollState(proxy.rules_version, proxy.states_version, dict(proxy.resend_from), dict(proxy.keys))
 
     def rules(self, load_balancer_id: str) -> Sequence[str]:
         proxy = self._proxies.get(load_balancer_id)
@@ -68,7 +70,9 @@ class MemoryProxyStore:
         member = proxy.members.get(beat.member) or Source(beat.member, None, max_silence)
         progress = advance(member.proof, beat, received_at)
         proof = progress.proof
-        proxy.members[beat.member] = replace(member, span=proof.span, islands=proof.islands, max_silence=max_silence)
+        proxy.members[beat.member] = replace(
+            member, span=proof.span, islands=proof.islands, max_silence=max_silence, raw=beat.raw
+        )
         if proof.missing_from is None:
             proxy.resend_from.pop(beat.member, None)
         else:
@@ -111,6 +115,19 @@ class MemoryProxyStore:
         proxy.rules.pop(rule_id, None)
         proxy.rules_version += 1
         self.put_state(load_balancer_id, rule_id, None, None)
+
+    def bind(self, load_balancer_id: str, key: ApiKey) -> None:
+        """A key of its own."""
+        self._get(load_balancer_id).keys[key.id] = replace(key, name="")
+
+    def unbind(self, load_balancer_id: str, key_id: str) -> None:
+        """The key is gone."""
+        if load_balancer_id in self._proxies:
+            self._proxies[load_balancer_id].keys.pop(key_id, None)
+
+    def has(self, load_balancer_id: str) -> bool:
+        """Whether anybody may poll it."""
+        return load_balancer_id in self._proxies
 
     def count(self, load_balancer_id: str) -> int:
         """How many rules are on it."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.idempotency import Answers
+from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
 from chalicelib.adapters.memory.paging import page
 from chalicelib.adapters.memory.proxies import MemoryProxyStore
 from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
-from chalicelib.adapters.memory.secret_reports import MemorySecretReports
 from chalicelib.adapters.memory.usage import MemoryUsage
-from chalicelib.domain.errors import ConflictError, NotFoundError, VersionMismatchError
+from chalicelib.domain.errors import ConflictError, LostClaimError, NotFoundError, VersionMismatchError
 from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.access import ApiKey
     from chalicelib.domain.events import Event
     from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.provision import Provision
     from chalicelib.ports import Clock, Idempotency, Page
 
 KEPT = timedelta(days=90)
@@ -73,7 +74,7 @@ class MemoryActivity:
 
 
 class MemoryBalancers:
-    """Implements LoadBalancerRepository."""
+    """Implements LoadBalancerRepository and Provisions."""
 
     def __init__(self, proxies: MemoryProxyStore, clock: Clock) -> None:
         self._proxies = proxies
@@ -99,18 +100,48 @@ class MemoryBalancers:
 
     def replace(self, before: LoadBalancer, after: LoadBalancer) -> LoadBalancer:
         self._at_version(before)
-        new = replace(after, version=before.version + 1)
+        provision = self.get(before.id).provision
+        new = replace(after, version=before.version + 1, provision=provision)
+        if new.certificates != before.certificates and not self._proxies.has(new.id):
+            raise ConflictError("It was changed meanwhile; try again.")
         self._balancers[new.id] = new
-        if new.certificates != before.certificates:
+        if new.beside_rules != before.beside_rules:
             self._proxies.touch(new.id)
         return new
 
     def delete(self, balancer: LoadBalancer) -> None:
         self._at_version(balancer)
-        if count := self._proxies.count(balancer.id):
-            raise ConflictError(f"{count} rules are still on load balancer {balancer.id}; delete them first.")
+        self._without_rules(balancer)
         del self._balancers[balancer.id]
         self._proxies.close(balancer.id)
+
+    def put(self, balancer: LoadBalancer, provision: Provision) -> LoadBalancer:
+        stored = self._at_revision(balancer)
+        revision = stored.provision.revision if stored.provision else 0
+        new = replace(stored, provision=replace(provision, revision=revision + 1))
+        self._balancers[new.id] = new
+        return replace(balancer, provision=new.provision)
+
+    def begin_removal(self, balancer: LoadBalancer, provision: Provision) -> LoadBalancer:
+        self._at_version(balancer)
+        self._at_revision(balancer)
+        self._without_rules(balancer)
+        self._proxies.close(balancer.id)
+        return self.put(balancer, provision)
+
+    def end_removal(self, balancer: LoadBalancer) -> None:
+        self._at_revision(balancer)
+        del self._balancers[balancer.id]
+
+    def _at_revision(self, balancer: LoadBalancer) -> LoadBalancer:
+        stored = self.get(balancer.id)
+        if stored.provision != balancer.provision:
+            raise LostClaimError(f"{balancer.id} is being made by another worker.")
+        return stored
+
+    def _without_rules(self, balancer: LoadBalancer) -> None:
+        if self._proxies.has(balancer.id) and (count := self._proxies.count(balancer.id)):
+            raise ConflictError(f"{count} rules are still on load balancer {balancer.id}; delete them first.")
 
     def _at_version(self, balancer: LoadBalancer) -> None:
         stored = self.get(balancer.id)
@@ -121,10 +152,13 @@ class MemoryBalancers:
 class MemoryKeys:
     """Implements ApiKeyRepository."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: MemoryProxyStore) -> None:
+        self._proxies = proxies
         self._keys: dict[str, ApiKey] = {}
 
     def create(self, key: ApiKey) -> None:
+        if key.load_balancer_id is not None:
+            self._proxies.bind(key.load_balancer_id, key)
         self._keys[key.id] = key
 
     def get(self, key_id: str) -> ApiKey:
@@ -137,7 +171,9 @@ class MemoryKeys:
         return page(self._keys.values(), limit, cursor)
 
     def delete(self, key_id: str) -> None:
-        self.get(key_id)
+        key = self.get(key_id)
+        if key.load_balancer_id is not None:
+            self._proxies.unbind(key.load_balancer_id, key_id)
         del self._keys[key_id]
 
 
@@ -180,8 +216,10 @@ class MemoryStores:
         self.status = self.memberships = self.rules
         self.activity = MemoryActivity(clock)
         self.balancers = MemoryBalancers(self.proxies, clock)
+        self.provisions = self.balancers
         self.secret_reports = MemorySecretReports(self.proxies)
-        self.keys = MemoryKeys()
+        self.agent_reports = MemoryAgentReports(self.proxies)
+        self.keys = MemoryKeys(self.proxies)
         self.events = MemoryEvents(clock)
         self.back_offs = MemoryBackOffs()
         self.usage = MemoryUsage(clock)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from chalicelib.domain.certificates import Certificate
 from chalicelib.entrypoints.api.models import Name, Port, Region, Strict, matches
-from chalicelib.entrypoints.api.route_models import Host, distinct
+from chalicelib.entrypoints.api.route_models import Cidr, Host, distinct
 
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html (Name)
 SecretArn = Annotated[
@@ -18,6 +18,12 @@ SecretArn = Annotated[
         "the ARN of a secret such as arn:aws:secretsmanager:us-east-1:123456789012:secret:tls/app-AbCdEf",
     ),
 ]
+
+
+def _not_everyone(cidr: str) -> str:
+    if cidr.endswith("/0"):
+        raise ValueError("is everyone; name the balancer's own subnets or addresses")
+    return cidr
 
 
 class CertificateBody(Strict):
@@ -33,7 +39,7 @@ class CertificateBody(Strict):
 
 
 class LoadBalancerBody(Strict):
-    """`POST /load-balancers`: in this version, a proxy on a VM of the user's own."""
+    """`POST /load-balancers`: in this version, a proxy, on a VM that AutoStop makes or on one of the user's own."""
 
     kind: Literal["proxy", "alb"]
     name: Name
@@ -49,8 +55,13 @@ class LoadBalancerBody(Strict):
     static_ip: bool = False
     api_key_secret_arn: SecretArn | None = None
     certificates: list[CertificateBody] = Field(default=[], max_length=50)
+    balancer_cidrs: Annotated[list[Annotated[Cidr, AfterValidator(_not_everyone)]], AfterValidator(distinct)] = Field(
+        default=[], max_length=50
+    )
     port_range: list[Port] = Field(default=[20000, 29999], min_length=2, max_length=2)
     existing: bool = False
+    open_ports: bool = False
+    api_key_days: int | None = Field(default=None, ge=1, le=3650)
 
     @field_validator("certificates")
     @classmethod

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Response
 
+from chalicelib import __version__
 from chalicelib.domain.access import Role
 from chalicelib.domain.certificates import SecretReport
-from chalicelib.domain.errors import Fault, InvalidInputError
+from chalicelib.domain.errors import Fault, InvalidInputError, NotFoundError
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.entrypoints.api.balancer_model import LoadBalancerBody
+from chalicelib.entrypoints.api.install import own_url
 from chalicelib.entrypoints.api.models import ReportBody, WakeBody
 from chalicelib.entrypoints.api.routing import Call, Routes
 from chalicelib.entrypoints.api.rules import with_etag
-from chalicelib.entrypoints.api.views import Json, balancer_view, checked_balancer_view, page_of, progress_view
+from chalicelib.entrypoints.api.views import Json, balancer_view, page_of, progress_view, with_members
 from chalicelib.usecases.proxy_config import ProxyReport, RuleHealth
 from chalicelib.usecases.warm_up import WakeCause
 
@@ -32,8 +34,10 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
     faults = []
     if body.kind != "proxy":
         faults.append(Fault("kind", "only proxy is supported by this version"))
-    if not body.existing:
-        faults.append(Fault("existing", "only true (a VM of your own) is supported by this version"))
+    if body.existing and body.open_ports:
+        faults.append(Fault("open_ports", "is for machines that AutoStop makes, and this one is yours"))
+    if body.api_key_days is not None and (body.existing or body.api_key_secret_arn is not None):
+        faults.append(Fault("api_key_days", "is for keys that AutoStop makes, and this proxy has one of yours"))
     first, last = body.port_range
     if first > last:
         faults.append(Fault("port_range", "must have the lower port first"))
@@ -57,7 +61,10 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
         body.api_key_secret_arn,
         (first, last),
         body.existing,
-        certificates=tuple(certificate.certificate() for certificate in body.certificates),
+        tuple(certificate.certificate() for certificate in body.certificates),
+        body.open_ports,
+        body.api_key_days,
+        tuple(body.balancer_cidrs),
     )
 
 
@@ -75,36 +82,55 @@ def list_balancers(call: Call[None]) -> Json:
 @routes.add("POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, status=201)
 def create_balancer(call: Call[LoadBalancerBody]) -> Response:
     wanted = draft(call.body, call.services.clock.now())
-    made = call.services.manage_load_balancers.create(wanted, call.by, call.idempotency)
-    return with_etag(checked_balancer_view(made), 201)
+    made = call.services.manage_load_balancers.create(
+        wanted, call.by, lambda: own_url(call.request.context, "/load-balancers"), call.idempotency
+    )
+    return with_etag(with_members(made, ()), 201)
 
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}", Role.VIEWER, "Read a load balancer")
 def get_balancer(call: Call[None], load_balancer_id: str) -> Response:
-    return with_etag(checked_balancer_view(call.services.manage_load_balancers.get(load_balancer_id)))
+    checked = call.services.manage_load_balancers.get(load_balancer_id)
+    return with_etag(with_members(checked, call.services.proxy_config.members(load_balancer_id)))
 
 
 @routes.add("PUT", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Replace a load balancer", body=LoadBalancerBody)
 def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     stored = call.services.manage_load_balancers.replace(load_balancer_id, wanted, call.by, call.version)
-    return with_etag(checked_balancer_view(stored))
+    return with_etag(with_members(stored, call.services.proxy_config.members(load_balancer_id)))
 
 
 @routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")
 def delete_balancer(call: Call[None], load_balancer_id: str) -> Json:
-    call.services.manage_load_balancers.delete(load_balancer_id, call.by, call.version)
-    return {"id": load_balancer_id}
+    going = call.services.manage_load_balancers.delete(load_balancer_id, call.by, call.version)
+    return {"id": load_balancer_id, "status": "deleted" if going is None else going.status}
 
 
-@routes.add("GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged")
+@routes.add(
+    "POST", "/load-balancers/{load_balancer_id}/renew-key", Role.ADMIN, "Renew the key that we made", status=202
+)
+def renew_key(call: Call[None], load_balancer_id: str) -> Json:
+    return _view(call.services.manage_load_balancers.renew_key(load_balancer_id, call.by), call.services)
+
+
+@routes.add(
+    "GET", "/load-balancers/{load_balancer_id}/config", Role.PROXY, "What a proxy polls; 304 if unchanged", polls=True
+)
 def config(call: Call[None], load_balancer_id: str) -> Response:
     member = call.query("member")
     if member is not None and not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", member):
         raise InvalidInputError((Fault("member", "is not 1 to 64 letters, digits, dots, dashes or underscores"),))
     known = call.header("if-none-match")
-    answer = call.services.proxy_config.poll(load_balancer_id, member, known)
-    headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
+    if call.polled is None:
+        raise NotFoundError("load balancer", load_balancer_id)
+    answer = call.services.proxy_config.poll(load_balancer_id, member, known, call.polled)
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-cache",
+        # Beside the configuration: a deploy of a new version changes no ETag, and a 304 tells it too.
+        "AutoStop-Agent-Version": __version__,
+    }
     if answer is None:
         return Response(None, headers | {"ETag": known or ""}, 304)
     return Response(answer.body, headers | {"ETag": answer.etag}, 200)
@@ -126,6 +152,7 @@ def report(call: Call[ReportBody], load_balancer_id: str) -> None:
             None
             if body.secrets is None
             else tuple(SecretReport(told.arn, told.status, told.not_after, told.detail) for told in body.secrets),
+            body.agent,
         ),
     )
 

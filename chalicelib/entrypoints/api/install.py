@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,11 @@ def api_url(context: Mapping[str, object], path: str, emulator: str | None) -> s
     raise ConflictError("API Gateway does not say at which address it was asked, so the proxy could not be told.")
 
 
+def own_url(context: Mapping[str, object], path: str) -> str:
+    """Where this API is for others. Raises ConflictError."""
+    return api_url(context, path, os.environ.get("AWS_ENDPOINT_URL"))
+
+
 @routes.add(
     "GET",
     "/load-balancers/{load_balancer_id}/install",
@@ -44,22 +50,19 @@ def api_url(context: Mapping[str, object], path: str, emulator: str | None) -> s
 )
 def install(call: Call[None], load_balancer_id: str) -> Response:
     # A wake does not wait for zipfile and the reading of the agent.
-    from chalicelib.web.install.parts import parts
-    from chalicelib.web.install.script import InstallSettings, script
+    from chalicelib.web.install.made import install_script
 
     balancer = call.services.manage_load_balancers.stored(load_balancer_id)
     if balancer.kind is not LoadBalancerKind.PROXY:
         raise ConflictError(f"{load_balancer_id} is no proxy: there is nothing to install.")
-    stage, path = bootstrap.settings(), f"/load-balancers/{load_balancer_id}/install"
-    text = script(
-        InstallSettings(
-            api_url(call.request.context, path, os.environ.get("AWS_ENDPOINT_URL")),
-            load_balancer_id,
-            stage.region,
-            stage.proxy_log_group,
-            balancer.port_range,
-            balancer.api_key_secret_arn,
-        ),
-        parts(),
-    )
-    return Response(text, {"Content-Type": SHELL, "Cache-Control": "no-store"}, 200)
+    made = balancer.provision
+    # A VM of ours was told the hash of what it is answered: it does not depend on the name by which it asks.
+    url = made.api_url if made else own_url(call.request.context, f"/load-balancers/{load_balancer_id}/install")
+    text = install_script(bootstrap.install_settings(balancer, url))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    headers: dict[str, str | list[str]] = {
+        "Content-Type": SHELL,
+        "Cache-Control": "no-store",
+        "AutoStop-Script-SHA256": digest,
+    }
+    return Response(text, headers, 200)

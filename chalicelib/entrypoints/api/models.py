@@ -152,7 +152,7 @@ class SecretReportBody(Strict):
 
 
 class ReportBody(Strict):
-    """`POST /load-balancers/{id}/report`. `secrets` are all of the member's; null: as they were."""
+    """`POST /load-balancers/{id}/report`. `secrets`: all of the member's, null as before. `agent`: its version."""
 
     member: Member
     config: Annotated[str, Field(max_length=64)]
@@ -160,3 +160,4 @@ class ReportBody(Strict):
     rejected: RejectedBody | None = None
     rules: list[RuleReportBody] = Field(default=[], max_length=2000)
     secrets: list[SecretReportBody] | None = Field(default=None, max_length=50)
+    agent: Annotated[str, matches(r"[0-9A-Za-z.+-]{1,40}", "a version")] | None = None

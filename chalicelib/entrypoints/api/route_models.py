@@ -42,6 +42,9 @@ def _cidr(value: str) -> str:
         raise ValueError(f"is not a network in CIDR notation: {error}") from None
 
 
+Cidr = Annotated[str, AfterValidator(_cidr)]
+
+
 def _url(value: str) -> str:
     if len(value) > 500 or not _URL.fullmatch(value):  # noqa: PLR2004
         raise ValueError("is not an absolute URL such as https://app.example.com/new, of at most 500 characters")
@@ -142,9 +145,7 @@ class TcpBody(Strict):
     target_port: Port
     listen_port: Port | None = None
     wake_on: Literal["connect", "bytes"] = "connect"
-    allow_cidrs: Annotated[list[Annotated[str, AfterValidator(_cidr)]], AfterValidator(distinct)] = Field(
-        default=[], max_length=50
-    )
+    allow_cidrs: Annotated[list[Cidr], AfterValidator(distinct)] = Field(default=[], max_length=50)
 
     @field_validator("wake_on")
     @classmethod
@@ -196,4 +197,4 @@ class IgnoreBody(Strict):
 
     paths: list[Annotated[str, AfterValidator(_path)]] = Field(default=[], max_length=50)
     user_agents: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=50)
-    cidrs: list[Annotated[str, AfterValidator(_cidr)]] = Field(default=[], max_length=50)
+    cidrs: list[Cidr] = Field(default=[], max_length=50)

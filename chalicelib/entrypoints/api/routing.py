@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chalice.app import Request
 
     from chalicelib.domain.access import ApiKey
+    from chalicelib.ports import PollState
     from chalicelib.usecases.services import Services
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Route:
     query: tuple[str, ...] = ()
     or_its_proxy: bool = False
     media: str | None = None
+    polls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Call(Generic[B]):
     request: Request
     body: B
     key: ApiKey | None
+    polled: PollState | None = None
+    """What a poll read already, as the key of a proxy lies there."""
 
     @property
     def by(self) -> str:
@@ -126,12 +130,14 @@ class Routes:
         query: tuple[str, ...] = (),
         or_its_proxy: bool = False,
         media: str | None = None,
+        polls: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route; the view gets a Call and the path's parameters, and answers a Response or what is JSON.
 
         `or_its_proxy`: the key of the load balancer's own proxy will do, too. `media`: what is answered, if not JSON.
+        `polls`: the key is looked up in what is polled, which costs no read of its own.
         """
-        route = Route(path, method, role, summary, body, status, query, or_its_proxy, media)
+        route = Route(path, method, role, summary, body, status, query, or_its_proxy, media, polls)
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:
             self.table.append(route)
@@ -150,12 +156,14 @@ def _guard(request: Request, view: Callable[..., Any], route: Route, parameters:
     """Check key and role, parse the body, call the view, and turn every error into a problem."""
     try:
         services = bootstrap.services()
-        key = None
+        key = polled = None
         if route.role is not None:
-            key = _authenticate(services, request)
+            if route.polls:
+                polled = _polled(services, parameters["load_balancer_id"])
+            key = _authenticate(services, request, polled)
             authorize(key, route.role, parameters.get("load_balancer_id"), or_its_proxy=route.or_its_proxy)
         body = _parse(request, route.body) if route.body else None
-        answer = view(Call(services, request, body, key), **parameters)
+        answer = view(Call(services, request, body, key, polled), **parameters)
     except AutoStopError as error:
         if not isinstance(error, InvalidInputError):
             log.info("refused", extra={"problem": str(error), "kind": type(error).__name__})
@@ -166,10 +174,19 @@ def _guard(request: Request, view: Callable[..., Any], route: Route, parameters:
     return Response(None if answer is None else json.dumps(answer), headers, route.status)
 
 
-def _authenticate(services: Services, request: Request) -> ApiKey:
+def _polled(services: Services, load_balancer_id: str) -> PollState | None:
+    """None for what does not exist: who has no key for it does not learn even that."""
+    try:
+        return services.proxies.poll(load_balancer_id)
+    except NotFoundError:
+        return None
+
+
+def _authenticate(services: Services, request: Request, polled: PollState | None = None) -> ApiKey:
     key_id, secret = parse_bearer(request.headers.get("authorization"))
     try:
-        key = services.keys.get(key_id)
+        known = polled.keys.get(key_id) if polled else None
+        key = known or services.keys.get(key_id)
     except NotFoundError:
         raise UnauthorizedError("This API key is not known or has expired.") from None
     verify(key, secret, services.clock.now())

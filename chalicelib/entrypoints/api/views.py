@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import __version__
+from chalicelib.domain.members import other_versions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.decisions import Evidence
     from chalicelib.domain.events import Event
     from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.members import MemberAgent
     from chalicelib.domain.schedules import Schedule
     from chalicelib.ports import Page, Total
     from chalicelib.usecases.manage_load_balancers import CheckedBalancer
@@ -80,13 +84,24 @@ def event_view(event: Event) -> Json:
     }
 
 
-def checked_balancer_view(checked: CheckedBalancer) -> Json:
-    """A load balancer with everything that is wrong about it in words."""
-    return balancer_view(checked.balancer, checked.warnings)
+def with_members(checked: CheckedBalancer, members: Sequence[MemberAgent]) -> Json:
+    """A load balancer with the agents of its proxies and everything that is wrong about it in words."""
+    said = [
+        {
+            "member": member.member,
+            "agent": member.version,
+            "reported_at": stamp(member.at),
+            "newer_agent": __version__ if member.version != __version__ else None,
+        }
+        for member in members
+    ]
+    warnings = (*checked.warnings, *other_versions(members, __version__))
+    return balancer_view(checked.balancer, warnings) | {"members": said}
 
 
 def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
     """A load balancer; in a list `warnings` has nothing of its network, which is not looked at there."""
+    made = balancer.provision
     return {
         "id": balancer.id,
         "kind": balancer.kind.value,
@@ -108,10 +123,16 @@ def balancer_view(balancer: LoadBalancer, warnings: Sequence[str]) -> Json:
             }
             for certificate in balancer.certificates
         ],
+        "balancer_cidrs": list(balancer.balancer_cidrs),
         "port_range": list(balancer.port_range),
         "existing": balancer.existing,
+        "open_ports": balancer.open_ports,
+        "api_key_days": balancer.api_key_days,
         "status": balancer.status,
-        "status_reason": balancer.status_reason,
+        "status_reason": made.reason if made else None,
+        "instance_id": made.instance_id if made else None,
+        "private_ip": made.private_ip if made else None,
+        "public_ip": made.public_ip if made else None,
         "warnings": list(warnings),
         "created_at": stamp(balancer.created_at),
         "updated_at": stamp(balancer.updated_at),

@@ -96,7 +96,10 @@ UNIT
   cat >"$release/bin/run-envoy" <<'LAUNCHER'
 @LAUNCHER@
 LAUNCHER
-  chmod 0755 "$release/bin/run-envoy"
+  cat >"$release/bin/autostop-agent-upgrade" <<'UPGRADE'
+@UPGRADE@
+UPGRADE
+  chmod 0755 "$release"/bin/*
 }
 
 python_packages() {
@@ -131,6 +134,9 @@ activate() {
   systemd-tmpfiles --create /etc/tmpfiles.d/autostop.conf
   ln -sfn "$1" "$home/next"
   mv -T "$home/next" "$home/current"
+  # Where sudo of Amazon Linux looks. A release that is gone back to may have none.
+  rm -f /usr/sbin/autostop-agent-upgrade
+  [[ ! -e $release/bin/autostop-agent-upgrade ]] || ln -s "$home/current/bin/autostop-agent-upgrade" /usr/sbin/
   systemctl daemon-reload
   systemctl enable --quiet autostop-agent autostop-envoy
   systemctl stop autostop-agent

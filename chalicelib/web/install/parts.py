@@ -31,6 +31,7 @@ def parts() -> Parts:
         text("autostop-agent.service"),
         text("autostop-envoy.service"),
         text("run-envoy"),
+        text("autostop-agent-upgrade"),
         text("requirements.txt"),
         _agent(),
     )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 KEY_FILE = "/run/autostop-key/key"
 """Where the agent looks for its key when it is in no secret: on tmpfs, beside what the services own."""
 
+HEALTH_PORT = 15021
+"""The agent's default (docs/reference/agent-settings.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class InstallSettings:
@@ -40,6 +43,7 @@ class Parts:
     agent_unit: str
     envoy_unit: str
     launcher: str
+    upgrade: str
     requirements: str
     agent: Mapping[str, bytes]
 
@@ -73,6 +77,7 @@ def script(settings: InstallSettings, parts: Parts) -> str:
         "AGENT_UNIT": parts.agent_unit.rstrip(),
         "ENVOY_UNIT": parts.envoy_unit.rstrip(),
         "LAUNCHER": parts.launcher.rstrip(),
+        "UPGRADE": parts.upgrade.rstrip(),
     }
     # A value is not looked through for names, and what the script itself fills in (the member, the root) stays.
     text = re.sub(r"@([A-Z0-9_]+)@", lambda match: values.get(match[1], match[0]), parts.template)
@@ -90,7 +95,15 @@ def _agent_settings(settings: InstallSettings) -> dict[str, Any]:
         "log_group": settings.log_group,
         "run_dir": "@ROOT@/run/autostop",
         "state_dir": "@ROOT@/var/lib/autostop",
+        "health_port": _health_port(*settings.port_range),
     }
     if settings.api_key_secret_arn:
         return known | {"api_key_secret_arn": settings.api_key_secret_arn}
     return known | {"key_file": f"@ROOT@{KEY_FILE}"}
+
+
+def _health_port(first: int, last: int) -> int:
+    """Where a balancer asks for the proxy's health: never where a rule may come to listen."""
+    if not first <= HEALTH_PORT <= last:
+        return HEALTH_PORT
+    return last + 1 if last < 65535 else first - 1  # noqa: PLR2004

@@ -62,13 +62,24 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.ids,
         world.usage,
         world.discover,
+        world.provisioning,
     )
     schedules = ManageSchedules(
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
     )
     keys = ManageApiKeys(s.keys, s.balancers, s.events, world.clock, world.ids)
     network = FakeNetwork()
-    balancers = ManageLoadBalancers(s.balancers, s.proxies, s.secret_reports, network, s.events, world.clock, world.ids)
+    balancers = ManageLoadBalancers(
+        s.balancers,
+        s.proxies,
+        s.secret_reports,
+        network,
+        s.provisions,
+        world.provisioning,
+        s.events,
+        world.clock,
+        world.ids,
+    )
     services = Services(
         made,
         schedules,

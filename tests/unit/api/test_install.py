@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ def install(api, monkeypatch) -> Callable[..., Any]:
             "AWS_REGION": "eu-central-1",
             "AUTOSTOP_TABLE_PREFIX": "autostop-dev-",
             "AUTOSTOP_QUEUE_URL": "https://sqs.example.com/q",
+            "AUTOSTOP_PROVISION_QUEUE_URL": "https://sqs.example.com/p",
+            "AUTOSTOP_PROXY_BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/autostop-test-proxy-boundary",
             "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/dev/proxy",
         }
     )
@@ -71,6 +74,11 @@ def test_an_admin_gets_a_script_that_knows_where_the_api_is(install):
     assert '"load_balancer_id": "lb_1"' in answer["body"]
     assert '"region": "eu-central-1"' in answer["body"]
     assert '"log_group": "/autostop/dev/proxy"' in answer["body"]
+
+
+def test_it_says_which_sha_256_its_bytes_have(install):
+    answer = install(Role.PROXY)
+    assert answer["headers"]["AutoStop-Script-SHA256"] == hashlib.sha256(answer["body"].encode()).hexdigest()
 
 
 def test_the_script_holds_nobodys_key(install, api):

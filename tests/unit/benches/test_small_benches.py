@@ -23,5 +23,7 @@ def test_config_is_polled_through_the_route(capsys):
     lines = printed(capsys)
     assert set(lines) == {"render_ms_10", "response_kb_10", "unchanged_reads_10"}
     assert all(line["bench"] == "config" and line["value"] > 0 for line in lines.values())
+    # The poll item alone, in which the proxy's key lies too.
+    assert lines["unchanged_reads_10"]["value"] == 1
     # The ordinary rule of the design has at most 300 bytes.
     assert lines["response_kb_10"]["value"] < 3.2

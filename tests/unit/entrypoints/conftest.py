@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EVENTS = Path(__file__).parent.parent.parent / "events"
 LOG_GROUP = "/autostop/test/proxy"
 QUEUE = "autostop-test-reconcile"
+PROVISION_QUEUE = "autostop-test-provision"
 CONTEXT = SimpleNamespace(function_name="autostop-test", aws_request_id="r-1")
 
 
@@ -51,6 +52,7 @@ class Stage:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.queue_url = ""
+        self.provision_queue_url = ""
 
     def record(self, params: dict[str, Any], model: OperationModel, **_: object) -> None:
         self.calls.append((model.service_model.service_name, model.name, params))
@@ -92,12 +94,16 @@ def shared() -> Iterator[Stage]:
             patch.setenv(name, "testing")
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "_X_AMZN_TRACE_ID"):
             patch.delenv(name, raising=False)
-        made.queue_url = boto3.client("sqs", region_name=REGION).create_queue(QueueName=QUEUE)["QueueUrl"]
+        sqs = boto3.client("sqs", region_name=REGION)
+        made.queue_url = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
+        made.provision_queue_url = sqs.create_queue(QueueName=PROVISION_QUEUE)["QueueUrl"]
         variables = {
             "AWS_REGION": REGION,
             "AUTOSTOP_STAGE": "test",
             "AUTOSTOP_TABLE_PREFIX": "autostop-test-",
             "AUTOSTOP_QUEUE_URL": made.queue_url,
+            "AUTOSTOP_PROVISION_QUEUE_URL": made.provision_queue_url,
+            "AUTOSTOP_PROXY_BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/autostop-test-proxy-boundary",
             "AUTOSTOP_PROXY_LOG_GROUP": LOG_GROUP,
         }
         for name, value in variables.items():
@@ -123,8 +129,9 @@ def stage(shared: Stage) -> Stage:
     for model in ALL_MODELS:
         model.create_table(wait=False)
     sqs = boto3.client("sqs", region_name=REGION)
-    sqs.delete_queue(QueueUrl=shared.queue_url)
-    sqs.create_queue(QueueName=QUEUE)
+    for url, name in ((shared.queue_url, QUEUE), (shared.provision_queue_url, PROVISION_QUEUE)):
+        sqs.delete_queue(QueueUrl=url)
+        sqs.create_queue(QueueName=name)
     bootstrap.settings.cache_clear()
     shared.stores.balancers.create(make_balancer())
     shared.calls.clear()

@@ -21,13 +21,14 @@ def test_the_api_may_look_at_whatever_a_load_balancer_names(stage: Stage) -> Non
     arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:key-abcdef"
     draft = make_balancer("", existing=False, key_pair="ops", api_key_secret_arn=arn)
     with pytest.raises(InvalidInputError) as caught:
-        bootstrap.services().manage_load_balancers.create(draft, "test")
+        bootstrap.services().manage_load_balancers.create(draft, "test", str)
     assert all("could not be looked at" not in fault.message for fault in caught.value.faults)
     assert {operation for _, operation, _ in stage.calls} == {
         "DescribeVpcs",
         "DescribeSubnets",
         "DescribeSecurityGroups",
         "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
         "DescribeKeyPairs",
         "DescribeSecret",
     }

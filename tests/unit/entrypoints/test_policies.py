@@ -32,6 +32,7 @@ from chalicelib.entrypoints.tick import tick
 from scripts.policies import TABLES
 from tests.builders import make_rule, make_schedule
 from tests.contract.conftest_aws import REGION
+from tests.unit.entrypoints import provision_needs
 from tests.unit.entrypoints.conftest import CONTEXT, documented
 from tests.unit.entrypoints.test_handlers import heartbeat, lines, message, sqs_event, summary
 
@@ -64,8 +65,10 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         else:
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             yield f"dynamodb:{operation}", table + params["TableName"] + index
-    elif service in {"sts", "secretsmanager"}:
-        yield f"{service}:{operation}", params["RoleArn" if service == "sts" else "SecretId"]
+    elif service in {"sts", "secretsmanager", "iam"} or (service == "ssm" and "Name" in params):
+        yield from getattr(provision_needs, service)(operation, params)
+    elif service == "ec2" and operation in provision_needs.EC2:
+        yield from provision_needs.ec2(operation, params)
     elif service == "sqs":
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]

@@ -33,6 +33,8 @@ def run(code: str, **env: str) -> None:
         "AUTOSTOP_STAGE": "test",
         "AUTOSTOP_TABLE_PREFIX": "autostop-test-",
         "AUTOSTOP_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/0/autostop-test-reconcile",
+        "AUTOSTOP_PROVISION_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/0/autostop-test-provision",
+        "AUTOSTOP_PROXY_BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/autostop-test-proxy-boundary",
         "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/test/proxy",
     }
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=clean | stage | env, check=True, timeout=60)

@@ -43,6 +43,7 @@ class FakePlane:
     def __init__(self) -> None:
         self.away = False
         self.etag = '"r1.s1"'
+        self.carries: str | None = None
         self.config: dict[str, Any] = {"rules": {"items": []}, "states": {"items": []}, "resend_from": None}
         self.reports: list[dict[str, Any]] = []
         self.reported = asyncio.Event()
@@ -84,6 +85,7 @@ class FakeEnvoy:
 
     def __init__(self) -> None:
         self.gone = False
+        self.live = True
         self.has: dict[str, str] = {}
         self.refused: dict[str, int] = {}
         self.words: list[str] = []
@@ -104,6 +106,11 @@ class FakeEnvoy:
     async def failed_writes(self) -> int:
         self._there()
         return self.lost
+
+    async def is_live(self) -> bool:
+        self.asked += 1
+        self._there()
+        return self.live
 
     async def reopen_logs(self) -> None:
         self._there()
@@ -166,7 +173,17 @@ def pair(name: str, *hosts: str) -> dict[str, Any]:
 
 
 def settings(tmp_path, api_url: str = "http://x") -> Settings:
-    return Settings(api_url, "lb_1", "i-1", "us-east-1", "/g", tmp_path / "run", tmp_path / "state", tmp_path / "key")
+    return Settings(
+        api_url,
+        "lb_1",
+        "i-1",
+        "us-east-1",
+        "/g",
+        tmp_path / "run",
+        tmp_path / "state",
+        tmp_path / "key",
+        health_port=None,
+    )
 
 
 def site(id_: str = "ru_1", **more: Any) -> dict[str, Any]:

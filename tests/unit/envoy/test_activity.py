@@ -128,3 +128,10 @@ def test_records_of_ignored_clients_are_dropped_even_in_the_middle_of_a_stream()
 def test_what_is_told_of_a_client_fits_into_a_wake():
     started = Activity().feed(line("DownstreamStart", ip="x" * 999, h="h" * 999, p="p" * 9999, lp=99999))
     assert (len(started.source), len(started.host), len(started.path), started.port) == (64, 255, 255, None)
+
+
+def test_use_on_both_sides_of_midnight_is_of_the_minute_that_it_was_in():
+    activity = Activity()
+    for at in (1767225599.999, 1767225600.0, 1767225599.5):  # the end of 2025, and a record that comes late
+        activity.used("ru_1", at)
+    assert set(activity.take()) == {("ru_1", "2025-12-31T23:59"), ("ru_1", "2026-01-01T00:00")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from moto import mock_aws
 from chalicelib.agent.cloudwatch import CloudWatchSink
 from chalicelib.agent.control_plane import HttpControlPlane, Unreachable
 from chalicelib.agent.envoy_admin import EnvoySilentError, SocketAdmin, Update
+from chalicelib.agent.install_script import LARGEST, SHA256, NoScriptError, fetch
 from chalicelib.agent.keys import KeyFile
 from tests.unit.envoy.fakes import settings
 
@@ -52,6 +54,66 @@ BODY = {"rules": {"etag": "r1", "items": []}, "states": None, "resend_from": Non
 def test_a_poll_answers_etag_and_parts_or_nothing(tmp_path):
     assert poll(tmp_path, web.json_response(BODY, headers={"ETag": '"r1.s0"'})) == ('"r1.s0"', BODY)
     assert poll(tmp_path, web.Response(status=304)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "carries"), [("0.2.0", "0.2.0"), (None, None), ("<script>", None), ("0" * 5000, None)]
+)
+@pytest.mark.parametrize("status", [200, 304])
+def test_each_answer_to_a_poll_says_which_agent_the_control_plane_carries(tmp_path, said, carries, status):
+    headers = {"ETag": '"r1.s0"'} | ({"AutoStop-Agent-Version": said} if said else {})
+
+    async def answer(_):
+        return web.json_response(BODY, headers=headers) if status == 200 else web.Response(status=304, headers=headers)
+
+    async def job(url):
+        made = settings(tmp_path, url)
+        made.key_file.write_text("ak_x_y\n")
+        async with aiohttp.ClientSession() as session:
+            plane = HttpControlPlane(made, session, KeyFile(made.key_file))
+            assert plane.carries is None
+            await plane.poll('"r0.s0"')
+            return plane.carries
+
+    assert asyncio.run(served(answer, job)) == carries
+
+
+SCRIPT = b"#!/bin/bash\n" + b"x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("response", "why"),
+    [
+        ({"body": SCRIPT[:-1], "headers": {SHA256: hashlib.sha256(SCRIPT).hexdigest()}}, "damaged on its way"),
+        ({"body": SCRIPT}, "does not say which SHA-256"),
+        ({"body": SCRIPT, "headers": {SHA256: "yes"}}, "does not say which SHA-256"),
+        ({"body": b"x" * (LARGEST + 1)}, "larger than any script"),
+        ({"status": 403, "body": b"not yours"}, "answers 403: not yours"),
+        ({"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}}, "answers 302"),
+    ],
+)
+def test_a_script_that_is_not_whole_is_none(tmp_path, response, why):
+    with pytest.raises(NoScriptError, match=why):
+        fetched(tmp_path, response)
+
+
+def test_the_script_is_fetched_with_the_proxys_own_key(tmp_path):
+    assert fetched(tmp_path, {"body": SCRIPT, "headers": {SHA256: hashlib.sha256(SCRIPT).hexdigest()}}) == SCRIPT
+
+
+def fetched(tmp_path, response) -> bytes:
+    async def answer(request):
+        assert request.path == "/load-balancers/lb_1/install"
+        assert request.headers["Authorization"] == "Bearer ak_x_y"
+        return web.Response(**response)
+
+    async def job(url):
+        made = settings(tmp_path, url)
+        made.key_file.write_text("ak_x_y\n")
+        async with aiohttp.ClientSession() as session:
+            return await fetch(made, session, KeyFile(made.key_file))
+
+    return asyncio.run(served(answer, job))
 
 
 @pytest.mark.parametrize(

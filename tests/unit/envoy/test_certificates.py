@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chalicelib.agent.certificates import KEPT, TELL_AGAIN, Certificates
-from chalicelib.agent.pem import BadPairError, examine
 from chalicelib.agent.vault import Vault, filesystem_of
 from chalicelib.envoy.compact import parse_certificates
+from chalicelib.envoy.pem import BadPairError, examine
 from tests.certificates import make_pair
 from tests.unit.envoy.fakes import START, FakeSecrets, HandClock, arn, believe, pair, site
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from chalicelib.agent.reporter import MOST_RULES, REFRESH, Reporter
+from chalicelib import __version__
+from chalicelib.agent.reporter import MOST_RULES, REFRESH, VERSION_REFRESH, Reporter
 from chalicelib.agent.verifier import Outcome
 from tests.unit.envoy.fakes import FakePlane, HandClock, believe, site
 
@@ -184,3 +185,20 @@ def test_certificates_are_told_when_they_change_and_until_they_have_arrived(benc
     bench.reporter.secrets([])
     bench.pass_time(5)
     assert bench.plane.reports[-1]["secrets"] == []
+
+
+def test_the_version_of_the_agent_goes_with_the_first_report_and_is_told_again_every_hour():
+    bench = Bench()
+    bench.plane.away = True
+    bench.see("ru_0", False)
+    bench.pass_time(20)
+    bench.plane.away = False
+    bench.pass_time(20)
+    bench.see("ru_0", True)
+    bench.pass_time(20)
+    assert [report.get("agent") for report in bench.plane.reports] == [__version__, None]
+    bench.see("ru_0", False)
+    bench.pass_time(VERSION_REFRESH * 2 + 60, 10)
+    told = [report for report in bench.plane.reports if "agent" in report]
+    assert len(told) == 3
+    assert told[-1]["rules"] == []

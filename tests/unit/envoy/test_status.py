@@ -11,6 +11,7 @@ import pytest
 from chalicelib.agent.control_plane import Unreachable
 from chalicelib.agent.status import STALE, Status, WatchedPlane, WatchedSink, file_of, told
 from chalicelib.agent.verifier import Outcome
+from chalicelib.agent.versions import is_newer
 from tests.unit.envoy.fakes import HandClock, believe, drain, settings, shell, site
 
 
@@ -18,6 +19,7 @@ class Plane:
     """A control plane that can be away."""
 
     away = False
+    carries = None
 
     async def poll(self, etag):
         if self.away:
@@ -44,8 +46,8 @@ class Watched:
         self.clock, self.settings = HandClock(), settings(tmp_path)
         self.settings.run_dir.mkdir()
         self.beliefs = believe(self.clock, *rules, states=states)
-        self.status = Status(self.settings, self.beliefs, self.clock)
         self.plane, self.sink = Plane(), Sink()
+        self.status = Status(self.settings, self.beliefs, self.clock, lambda: self.plane.carries, "0.9.2")
         self.watched_plane = WatchedPlane(self.plane, self.status.plane, self.clock)
         self.watched_sink = WatchedSink(self.sink, self.status.logs, self.clock)
 
@@ -132,6 +134,41 @@ def test_rules_that_are_drained_or_may_not_start_are_told_so(tmp_path):
     world.live()
     assert "ru_1: not probed yet, drained" in world.told()[1]
     assert "ru_2: not probed yet, may not start" in world.told()[1]
+
+
+def test_a_newer_version_of_the_control_plane_is_told_and_logged_once_and_is_no_trouble(tmp_path, caplog):
+    world = Watched(tmp_path)
+    world.live()
+    assert "NEWER" not in world.told()[1]
+    world.plane.carries = "0.10.0"
+    for _ in range(3):
+        world.live()
+    well, words = world.told()
+    assert well
+    assert "NEWER: the control plane carries agent 0.10.0: sudo autostop-agent-upgrade\nall is well" in words
+    assert [record.getMessage() for record in caplog.records] == [
+        "the control plane carries agent 0.10.0, this is 0.9.2: sudo autostop-agent-upgrade"
+    ]
+    world.plane.carries = "0.9.2"
+    world.live()
+    assert "NEWER" not in world.told()[1]
+
+
+@pytest.mark.parametrize(
+    ("carried", "ours", "newer"),
+    [
+        ("0.10.0", "0.9.9", True),
+        ("1.0", "0.9.9", True),
+        ("0.9", "0.9.0", False),
+        ("0.9.9", "0.10.0", False),
+        ("1.0.0\nall is well", "0.9.0", False),
+        ("2.0.0-evil", "0.9.0", False),
+        ("٢.0.0", "0.9.0", False),
+        ("1", "0.9.0", False),
+    ],
+)
+def test_only_a_version_that_comes_after_ours_is_newer(carried, ours, newer):
+    assert is_newer(carried, ours) is newer
 
 
 def test_a_full_disk_does_not_end_the_agent(tmp_path):

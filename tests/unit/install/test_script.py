@@ -120,6 +120,7 @@ def test_the_unpacked_agent_reads_its_settings(unpacked):
     assert settings.member == "i-0123456789abcdef0"
     assert settings.api_url == SETTINGS.api_url
     assert settings.run_dir == unpacked / "run/autostop"
+    assert settings.health_port == 15021
     assert settings.key_file == unpacked / "run/autostop-key/key"
 
 
@@ -245,3 +246,9 @@ def test_the_kernel_gives_envoy_its_inotify_instances_and_no_listen_port_to_othe
 
 def test_the_checksum_in_the_script_is_that_of_the_bundle():
     assert f"BUNDLE_SHA256={hashlib.sha256(bundle(parts().agent)).hexdigest()}\n" in TEXT
+
+
+@pytest.mark.parametrize(("ports", "health"), [((10000, 19999), 20000), ((1024, 65535), 1023), ((15022, 15100), 15021)])
+def test_the_port_for_health_checks_is_none_that_a_rule_may_get(ports, health):
+    text = script(replace(SETTINGS, port_range=ports), parts())
+    assert f'"health_port": {health},' in text
