@@ -35,6 +35,7 @@ class LoadBalancer:
     `provision`: how far the VM is that we make, None for one of the user's own. `open_ports`: inbound rules that are
     missing for its rules' ports are added to its groups. `api_key_days`: how long a key that we make for it lives,
     None for ever.
+    `balancer_cidrs`: the networks of a balancer in front of a proxy's members, whose own connections are nobody.
     `alb`: what is an ALB's own, None for a proxy.
     """
 
