@@ -40,6 +40,8 @@ class CheckAlbs:
     proxies: ProxyStore
     clock: Clock
     region: str
+    own: WarmUpFunction | None = None
+    """The function that this runs in, where that is known."""
 
     def faults(self, draft: LoadBalancer) -> tuple[Fault, ...]:
         """Of a load balancer; what AWS does not answer is one."""
@@ -87,8 +89,16 @@ class CheckAlbs:
 
     def deployed(self, balancer: LoadBalancer) -> SeenFunction | None:
         """The warm-up function as it runs now; None where there is none, or Lambda does not answer."""
+        return self._found(self.function, balancer)
+
+    def itself(self, balancer: LoadBalancer) -> SeenFunction | None:
+        """The function that this runs in, as Lambda knows it; None where that is not known."""
+        return self._found(self.own, balancer)
+
+    @staticmethod
+    def _found(function: WarmUpFunction | None, balancer: LoadBalancer) -> SeenFunction | None:
         try:
-            return self.function.find(balancer.region)
+            return None if function is None else function.find(balancer.region)
         except CloudError:
             # The load balancer itself can still be shown; without the function its status says so.
             return None

@@ -143,7 +143,12 @@ class Provisioner:
             log.info("there is no such load balancer (yet)", extra={"load_balancer": load_balancer_id})
             return None
         made, now = balancer.provision, self.clock.now()
-        if made is None or (made.look_at > now + EARLY and not at_once) or _leased(made, now):
+        if made is None or (made.look_at > now + EARLY and not at_once):
+            return None
+        if _leased(made, now):
+            if at_once:
+                # Whoever is at it may have looked before what this message tells of.
+                self.queue.send(load_balancer_id, SOON, at_once=True)
             return None
         try:
             return self.provisions.put(balancer, replace(made, lease_until=now + LEASE))
