@@ -24,7 +24,7 @@ AlbArn = Annotated[
         "the ARN of an application load balancer",
     ),
 ]
-ZoneId = Annotated[str, matches(r"Z[A-Z0-9]{1,31}", "the id of a hosted zone such as Z0123456789ABCDEFGHIJ")]
+ZoneId = Annotated[str, matches(r"[A-Z0-9]{1,32}", "the id of a hosted zone such as Z0123456789ABCDEFGHIJ")]
 LogoUrl = Annotated[
     str,
     matches(r"https://[\x21\x23-\x26\x28-\x3b\x3d\x3f-\x7e]{1,492}", "a https URL of at most 500 characters"),
