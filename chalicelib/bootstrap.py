@@ -131,7 +131,8 @@ def discover() -> Discover:
     from chalicelib.usecases.discover import Discover
 
     s, clock = _stores(), SystemClock()
-    return Discover(s.rules, s.memberships, _computes(), s.events, s.back_offs, _queue(), clock, RandomIds())
+    queue, provisioning, ids = _queue(), _provision_queue(), RandomIds()
+    return Discover(s.rules, s.memberships, _computes(), s.events, s.back_offs, queue, clock, ids, provisioning)
 
 
 def read_request(body: str) -> ReconcileRequest:
@@ -226,20 +227,12 @@ def provisioner() -> Provisioner:
     roles = IamProxyRoles(stage.stage, stage.region, stage.proxy_log_group, stage.proxy_boundary_arn, proof)
     facts = ProxyFacts(machines, addresses, opened, roles, secrets, AwsNetwork(), s.proxies, s.keys, clock)
     acts = ProxyActs(machines, addresses, opened, roles, secrets, s.keys, script, s.events, clock, ids)
-    alb_maker = AlbMaker(
-        AwsAlbs(stage.stage),
-        AwsAlbRules(stage.stage),
-        AwsTargetGroups(stage.stage),
-        AwsWarmUpFunction(stage.warm_up_function),
-        Route53Records(),
-        s.proxies,
-        s.events,
-        clock,
-        ids,
-    )
+    elb = AwsAlbs(stage.stage), AwsAlbRules(stage.stage), AwsTargetGroups(stage.stage)
+    function, records = AwsWarmUpFunction(stage.warm_up_function), Route53Records()
+    albs = AlbMaker(*elb, function, records, s.proxies, s.events, clock, ids)
     makers: dict[LoadBalancerKind, Maker] = {
         LoadBalancerKind.PROXY: ProxyMaker(facts, acts),
-        LoadBalancerKind.ALB: alb_maker,
+        LoadBalancerKind.ALB: albs,
     }
     return Provisioner(s.balancers, s.provisions, makers, _provision_queue(), s.events, clock, ids)
 
@@ -308,18 +301,11 @@ def _check_albs() -> CheckAlbs:
     from chalicelib.adapters.aws.warm_up_function import AwsWarmUpFunction
     from chalicelib.usecases.check_albs import CheckAlbs
 
-    stage, name = settings(), os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    return CheckAlbs(
-        AwsAlbAccount(),
-        AwsAlbs(stage.stage),
-        AwsAlbRules(stage.stage),
-        AwsWarmUpFunction(stage.warm_up_function),
-        AwsNetwork(),
-        _stores().proxies,
-        SystemClock(),
-        stage.region,
-        AwsWarmUpFunction(name) if name else None,
-    )
+    stage, name, proxies = settings(), os.environ.get("AWS_LAMBDA_FUNCTION_NAME"), _stores().proxies
+    albs, rules, function = AwsAlbs(stage.stage), AwsAlbRules(stage.stage), AwsWarmUpFunction(stage.warm_up_function)
+    itself = AwsWarmUpFunction(name) if name else None
+    seen = AwsAlbAccount(), albs, rules, function, AwsNetwork(), proxies, SystemClock()
+    return CheckAlbs(*seen, stage.region, itself)
 
 
 @cache

@@ -78,7 +78,7 @@ INDEXES: dict[str, dict[str, str]] = {
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-ORDERS = frozenset({"api_handler", "provision", "provision_sweep"})
+ORDERS = frozenset({"api_handler", "discover", "provision", "provision_sweep"})
 PROVISIONS = frozenset({"provision"})
 TRACED = frozenset(TABLES)
 NAMES_SECRETS = frozenset({"api_handler"})
