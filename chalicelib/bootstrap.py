@@ -292,7 +292,8 @@ def create_first_admin_key(by: str = "bootstrap") -> str:
 
 
 @cache
-def _check_albs() -> CheckAlbs:
+def check_albs() -> CheckAlbs:
+    """For what is about ALBs alone: whoever wakes a rule does not wait for its imports."""
     from chalicelib.adapters.aws.alb_account import AwsAlbAccount
     from chalicelib.adapters.aws.alb_rules import AwsAlbRules
     from chalicelib.adapters.aws.albs import AwsAlbs
@@ -342,7 +343,7 @@ def services() -> Services:
             _usage(),
             discover(),
             _provision_queue(),
-            _check_albs(),
+            check_albs,
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
         ManageLoadBalancers(
@@ -355,7 +356,7 @@ def services() -> Services:
             s.events,
             clock,
             ids,
-            _check_albs(),
+            check_albs,
         ),
         manage_api_keys(),
         ManageAccount(s.account, s.events, clock, ids),
@@ -382,7 +383,7 @@ def services() -> Services:
         s.activity,
         s.proxies,
         clock,
-        _check_albs(),
+        check_albs,
         CheckDns(s.balancers, SystemResolver(), ids),
         settings().shortest_idle_minutes,
     )

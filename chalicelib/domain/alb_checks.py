@@ -97,7 +97,9 @@ def _existing(balancer: LoadBalancer, settings: AlbSettings, facts: AlbFacts) ->
     field, found = "existing_arn", facts.existing
     if settings.certificate_arn is not None:
         yield Fault("certificate_arn", "is for ALBs that AutoStop makes; an existing one has its own")
-    if isinstance(found, Unread):
+    if settings.existing_arn is not None and (region := settings.existing_arn.split(":")[3]) != balancer.region:
+        yield Fault(field, f"is in {region}, not in {balancer.region}")
+    elif isinstance(found, Unread):
         yield _unread(field, found)
     elif found is None:
         yield Fault(field, f"there is no such load balancer in {balancer.region}")

@@ -67,7 +67,7 @@ class ManageLoadBalancers:
     events: EventLog
     clock: Clock
     ids: Ids
-    check_albs: CheckAlbs
+    check_albs: Callable[[], CheckAlbs]
 
     def create(
         self, draft: LoadBalancer, by: str, api_url: Callable[[], str], idempotency: Idempotency | None = None
@@ -119,7 +119,8 @@ class ManageLoadBalancers:
             raise InvalidInputError((Fault("kind", "cannot be changed; create another load balancer"),))
         if before.certificates != draft.certificates:
             faults += self._needed(load_balancer_id, draft)
-        faults += self.check_albs.changes(before, draft)
+        if before.kind is LoadBalancerKind.ALB:
+            faults += self.check_albs().changes(before, draft)
         facts = self._checked(draft, tuple(faults))
         after = replace(draft, id=before.id, created_at=before.created_at, updated_at=self.clock.now())
         if before.provision is not None:
@@ -131,7 +132,7 @@ class ManageLoadBalancers:
     def warnings(self, balancer: LoadBalancer) -> tuple[str, ...]:
         """What its proxies say is wrong with its certificates, or AWS refused for its rules, in words."""
         if balancer.kind is LoadBalancerKind.ALB:
-            return tuple(self.check_albs.warnings(balancer))
+            return tuple(self.check_albs().warnings(balancer))
         if not balancer.certificates:
             return ()
         return warnings(balancer.certificates, self.secrets.of(balancer.id), self.clock.now())
@@ -195,7 +196,7 @@ class ManageLoadBalancers:
 
     def _checked(self, draft: LoadBalancer, more: tuple[Fault, ...] = ()) -> NetworkFacts:
         if draft.kind is LoadBalancerKind.ALB:
-            if wrong := (*self.check_albs.faults(draft), *more):
+            if wrong := (*self.check_albs().faults(draft), *more):
                 raise InvalidInputError(wrong)
             return read_groups(self.network, draft)
         facts = read_network(self.network, draft)

@@ -28,7 +28,7 @@ from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import request_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from chalicelib.domain.load_balancers import LoadBalancer
@@ -83,7 +83,7 @@ class ManageRules:
     usage: RecordUsage
     discover: Discover
     provisioning: ProvisionQueue
-    check_albs: CheckAlbs
+    check_albs: Callable[[], CheckAlbs]
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
@@ -245,7 +245,7 @@ class ManageRules:
             message = f"is {spec.region}, but load balancer {balancer.id} is in {balancer.region}"
             faults.append(Fault("resources.region", message))
         if balancer.kind is LoadBalancerKind.ALB:
-            return [*faults, *self.check_albs.rule_faults(spec, balancer, rule_id)]
+            return [*faults, *self.check_albs().rule_faults(spec, balancer, rule_id)]
         return faults + without_certificate(spec, balancer)
 
     def _with_ports(

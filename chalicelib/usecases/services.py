@@ -44,6 +44,6 @@ class Services:
     activity: ActivityStore
     proxies: ProxyStore
     clock: Clock
-    check_albs: CheckAlbs
+    check_albs: Callable[[], CheckAlbs]
     check_dns: CheckDns
     shortest_idle_minutes: float = 1.0

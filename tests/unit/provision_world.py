@@ -104,7 +104,7 @@ class ProvisionWorld:
             s.events,
             self.clock,
             ids,
-            self.albs.check,
+            lambda: self.albs.check,
         )
         facts = ProxyFacts(machines, addresses, opened, roles, secrets, self.network, s.proxies, keys, self.clock)
         acts = ProxyActs(machines, addresses, opened, roles, secrets, keys, self.script, s.events, self.clock, ids)

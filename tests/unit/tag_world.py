@@ -43,7 +43,7 @@ def tag_world(**changes: Any) -> tuple[World, ManageRules]:
         world.usage,
         world.discover,
         world.provisioning,
-        alb_parts(world.clock, s.proxies).check,
+        lambda: alb_parts(world.clock, s.proxies).check,
     )
     return world, manage
 

@@ -93,7 +93,7 @@ def _whole(checked: CheckedBalancer, services: Services) -> Json:
     balancer = checked.balancer
     if balancer.alb is None:
         return with_members(checked, services.proxy_config.members(balancer.id))
-    check = services.check_albs
+    check = services.check_albs()
     return alb_view(balancer, balancer.alb, checked.warnings) | {
         "function": function_view(check.deployed(balancer), check.itself(balancer)),
         "listener_rules": rules_view(check.listener_rules(balancer)),

@@ -67,7 +67,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.usage,
         world.discover,
         world.provisioning,
-        albs.check,
+        lambda: albs.check,
     )
     schedules = ManageSchedules(
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
@@ -83,7 +83,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         s.events,
         world.clock,
         world.ids,
-        albs.check,
+        lambda: albs.check,
     )
     services = Services(
         made,
@@ -102,7 +102,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         s.activity,
         s.proxies,
         world.clock,
-        albs.check,
+        lambda: albs.check,
         CheckDns(s.balancers, albs.resolver, world.ids),
     )
     monkeypatch.setattr(bootstrap, "services", lambda: services)

@@ -148,6 +148,7 @@ class TestChecks:
             ({"certificate_arn": CERTIFICATE.replace("us-east-1", "eu-west-1")}, "certificate_arn", "is in eu-west-1"),
             ({"domain": "*.other.org", "hosted_zone_id": "Z1"}, "hosted_zone_id", "is the zone of example.com"),
             ({"existing_arn": EXISTING}, "existing_arn", "there is no such load balancer"),
+            ({"existing_arn": EXISTING.replace("us-east-1", "eu-west-1")}, "existing_arn", "is in eu-west-1, not in"),
         ],
     )
     def test_what_does_not_fit_the_account_is_said(self, api, change, field, words):
