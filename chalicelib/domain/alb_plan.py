@@ -234,13 +234,16 @@ def _action(wish: Wanted, rule: WantedRule, seen: OnAlb) -> Forward | Redirect:
     if rule.redirect is not None:
         return rule.redirect
     group = next(one.arn for one in seen.groups if one.rule_id == wish.rule_id)
-    both = frozenset({group, seen.function_group})
-    weights = dict(zip((group, seen.function_group), FIRST_WEIGHTS, strict=True))
-    for one in _ours(seen, wish.rule_id):
-        if isinstance(one.action, Forward) and one.action.arns == both:
-            weights = dict(one.action.groups)
-            break
-    return Forward(((group, weights[group]), (seen.function_group, weights[seen.function_group])))
+    function = seen.function_group
+    forwards = [one.action for one in _ours(seen, wish.rule_id) if isinstance(one.action, Forward)]
+    # Best from one that has both; else the instances keep what they get, though the function's group is another now.
+    for action in sorted(forwards, key=lambda action: function not in action.arns):
+        weights = dict(action.groups)
+        if group in weights:
+            to_instances = weights[group]
+            return Forward(((group, to_instances), (function, weights.get(function, 0 if to_instances else 100))))
+    to_instances, to_function = FIRST_WEIGHTS
+    return Forward(((group, to_instances), (function, to_function)))
 
 
 def _left_over(wishes: Sequence[Wanted], seen: OnAlb) -> Iterator[tuple[str, Change]]:

@@ -308,6 +308,20 @@ class TestDrift:
         assert group_of(world, "ru_a") == group
         assert len(words(world, id_, "load_balancer_drift")) == 1
 
+    @pytest.mark.parametrize("weight", [100, 0])
+    def test_instances_that_get_traffic_keep_it_when_the_functions_group_is_another(self, world, weight):
+        id_ = ready(world)
+        put(world, id_, compact())
+        (rule,) = ours(world, id_)
+        group, function = group_of(world, "ru_a").arn, world.get(id_).provision.alb.function_target_group_arn
+        world.albs.elb.rules[rule.arn] = replace(rule, action=Forward(((group, weight), (function, 100 - weight))))
+        del world.albs.elb.groups[function]
+        world.queue.send(id_, at_once=True)
+        world.run_for(MINUTE)
+        new = world.get(id_).provision.alb.function_target_group_arn
+        assert new != function
+        assert [dict(r.action.groups) for r in ours(world, id_)] == [{group: weight, new: 100 - weight}]
+
     def test_a_listener_changed_by_hand_is_put_back(self, world):
         id_ = ready(world)
         ((arn, (alb, listener)),) = world.albs.elb.listeners.items()
