@@ -5,6 +5,7 @@ Each function builds, and imports, only what its Lambda function needs.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import ResourceKind
     from chalicelib.domain.schedules import Recurrences
     from chalicelib.ports import Compute, Prices, ReconcileRequest
+    from chalicelib.usecases.check_albs import CheckAlbs
     from chalicelib.usecases.discover import Discover
     from chalicelib.usecases.ingest_activity import Ingest
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.manual_change import ManualChange
     from chalicelib.usecases.observe import Observer
     from chalicelib.usecases.price_book import PriceBook
-    from chalicelib.usecases.provision import Provisioner
+    from chalicelib.usecases.provision import Maker, Provisioner
     from chalicelib.usecases.reconcile import Reconciler
     from chalicelib.usecases.record_usage import RecordUsage
     from chalicelib.usecases.roll_up_savings import RollUpSavings
@@ -129,7 +131,8 @@ def discover() -> Discover:
     from chalicelib.usecases.discover import Discover
 
     s, clock = _stores(), SystemClock()
-    return Discover(s.rules, s.memberships, _computes(), s.events, s.back_offs, _queue(), clock, RandomIds())
+    queue, provisioning, ids = _queue(), _provision_queue(), RandomIds()
+    return Discover(s.rules, s.memberships, _computes(), s.events, s.back_offs, queue, clock, ids, provisioning)
 
 
 def read_request(body: str) -> ReconcileRequest:
@@ -195,14 +198,20 @@ def install_settings(balancer: LoadBalancer, api_url: str) -> InstallSettings:
 @cache
 def provisioner() -> Provisioner:
     """For the `provision` functions."""
+    from chalicelib.adapters.aws.alb_rules import AwsAlbRules
+    from chalicelib.adapters.aws.albs import AwsAlbs
     from chalicelib.adapters.aws.certificate_proof import CertificateProof
+    from chalicelib.adapters.aws.dns_records import Route53Records
     from chalicelib.adapters.aws.network import AwsNetwork
     from chalicelib.adapters.aws.opened_rules import Ec2OpenedRules
     from chalicelib.adapters.aws.proxy_machines import Ec2ProxyAddresses, Ec2ProxyMachines
     from chalicelib.adapters.aws.proxy_roles import IamProxyRoles
     from chalicelib.adapters.aws.proxy_secrets import AwsProxySecrets
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.adapters.aws.target_groups import AwsTargetGroups
+    from chalicelib.adapters.aws.warm_up_function import AwsWarmUpFunction
     from chalicelib.domain.load_balancers import LoadBalancerKind
+    from chalicelib.usecases.make_alb import AlbMaker
     from chalicelib.usecases.make_proxy import ProxyMaker
     from chalicelib.usecases.provision import Provisioner
     from chalicelib.usecases.provision_acts import ProxyActs
@@ -218,7 +227,13 @@ def provisioner() -> Provisioner:
     roles = IamProxyRoles(stage.stage, stage.region, stage.proxy_log_group, stage.proxy_boundary_arn, proof)
     facts = ProxyFacts(machines, addresses, opened, roles, secrets, AwsNetwork(), s.proxies, s.keys, clock)
     acts = ProxyActs(machines, addresses, opened, roles, secrets, s.keys, script, s.events, clock, ids)
-    makers = {LoadBalancerKind.PROXY: ProxyMaker(facts, acts)}
+    elb = AwsAlbs(stage.stage), AwsAlbRules(stage.stage), AwsTargetGroups(stage.stage)
+    function, records = AwsWarmUpFunction(stage.warm_up_function), Route53Records()
+    albs = AlbMaker(*elb, function, records, s.proxies, s.events, clock, ids)
+    makers: dict[LoadBalancerKind, Maker] = {
+        LoadBalancerKind.PROXY: ProxyMaker(facts, acts),
+        LoadBalancerKind.ALB: albs,
+    }
     return Provisioner(s.balancers, s.provisions, makers, _provision_queue(), s.events, clock, ids)
 
 
@@ -277,10 +292,30 @@ def create_first_admin_key(by: str = "bootstrap") -> str:
 
 
 @cache
+def check_albs() -> CheckAlbs:
+    """For what is about ALBs alone: whoever wakes a rule does not wait for its imports."""
+    from chalicelib.adapters.aws.alb_account import AwsAlbAccount
+    from chalicelib.adapters.aws.alb_rules import AwsAlbRules
+    from chalicelib.adapters.aws.albs import AwsAlbs
+    from chalicelib.adapters.aws.network import AwsNetwork
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.adapters.aws.warm_up_function import AwsWarmUpFunction
+    from chalicelib.usecases.check_albs import CheckAlbs
+
+    stage, name, proxies = settings(), os.environ.get("AWS_LAMBDA_FUNCTION_NAME"), _stores().proxies
+    albs, rules, function = AwsAlbs(stage.stage), AwsAlbRules(stage.stage), AwsWarmUpFunction(stage.warm_up_function)
+    itself = AwsWarmUpFunction(name) if name else None
+    seen = AwsAlbAccount(), albs, rules, function, AwsNetwork(), proxies, SystemClock()
+    return CheckAlbs(*seen, stage.region, itself)
+
+
+@cache
 def services() -> Services:
     """For the API handler."""
     from chalicelib.adapters.aws.network import AwsNetwork
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.adapters.resolver import SystemResolver
+    from chalicelib.usecases.check_dns import CheckDns
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_account import ManageAccount
@@ -308,6 +343,7 @@ def services() -> Services:
             _usage(),
             discover(),
             _provision_queue(),
+            check_albs,
         ),
         ManageSchedules(s.schedules, s.rules, s.status, _recurrences(), s.events, queue, clock, ids),
         ManageLoadBalancers(
@@ -320,6 +356,7 @@ def services() -> Services:
             s.events,
             clock,
             ids,
+            check_albs,
         ),
         manage_api_keys(),
         ManageAccount(s.account, s.events, clock, ids),
@@ -346,5 +383,7 @@ def services() -> Services:
         s.activity,
         s.proxies,
         clock,
+        check_albs,
+        CheckDns(s.balancers, SystemResolver(), ids),
         settings().shortest_idle_minutes,
     )

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_FUNCTION = r"(arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?[A-Za-z0-9_-]{1,64}"
+
+
 class SettingsError(Exception):
     """The environment is not what AutoStop needs; the message names every fault."""
 
@@ -20,6 +23,7 @@ class SettingsError(Exception):
 class Settings:
     """What a stage is made of. `heartbeat` is how often agents send theirs.
 
+    `warm_up_function` is the ARN, or the name, of the function that ALBs send to what is down.
     `provision_queue_url` and `proxy_boundary_arn` are what proxies' VMs are made with.
     """
 
@@ -32,6 +36,7 @@ class Settings:
     proxy_log_group: str
     shortest_idle_minutes: float
     heartbeat: timedelta
+    warm_up_function: str
 
 
 def from_env(env: Mapping[str, str] = os.environ) -> Settings:
@@ -70,7 +75,11 @@ def from_env(env: Mapping[str, str] = os.environ) -> Settings:
         text("AUTOSTOP_PROXY_LOG_GROUP", r"[A-Za-z0-9_/.#-]{1,512}", "a log group's name"),
         number("AUTOSTOP_SHORTEST_IDLE_MINUTES", 1),
         timedelta(seconds=number("AUTOSTOP_HEARTBEAT_SECONDS", 60)),
+        # Chalice names its functions so: APP-STAGE-NAME.
+        env.get("AUTOSTOP_WARM_UP_FUNCTION_ARN", "").strip() or f"autostop-{env.get('AUTOSTOP_STAGE', '')}-warm_up",
     )
+    if not re.fullmatch(_FUNCTION, settings.warm_up_function):
+        faults.append("AUTOSTOP_WARM_UP_FUNCTION_ARN is not the ARN of a function")
     if faults:
         raise SettingsError("; ".join(faults))
     return settings

@@ -43,7 +43,7 @@ def template(stage: str) -> dict[str, Any]:
                 "Properties": {
                     "ManagedPolicyName": f"{prefix}-provision-boundary",
                     "Description": "The most that the function which makes proxies can ever be allowed",
-                    "PolicyDocument": policies.policy("provision"),
+                    "PolicyDocument": policies.boundary("provision"),
                 },
             },
             "ProxyLogs": {

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from scripts.alb_policy import bounding, looking, making
 from scripts.provision_policy import provisioning
 
 CHALICE = Path(__file__).parent.parent / ".chalice"
@@ -77,10 +78,11 @@ INDEXES: dict[str, dict[str, str]] = {
 
 SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
 RECEIVES = frozenset({"reconcile"})
-ORDERS = frozenset({"api_handler", "provision", "provision_sweep"})
+ORDERS = frozenset({"api_handler", "discover", "provision", "provision_sweep"})
 PROVISIONS = frozenset({"provision"})
 TRACED = frozenset(TABLES)
 NAMES_SECRETS = frozenset({"api_handler"})
+LOOKS_AT_ALBS = frozenset({"api_handler"})
 PRICED = frozenset({"api_handler", "savings_rollup"})
 
 RECEIVE = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
@@ -133,6 +135,8 @@ def policy(function: str) -> dict[str, Any]:
     if function in NAMES_SECRETS:
         # Whether a secret exists, by an ARN that a person gives; never GetSecretValue: secrets do not pass through us.
         statements.append(_allow("Secrets", ["secretsmanager:DescribeSecret"], ["arn:*:secretsmanager:*:*:secret:*"]))
+    if function in LOOKS_AT_ALBS:
+        statements += looking()
     if function in PRICED:
         # The price list knows no resources.
         statements.append(_allow("Prices", ["pricing:GetProducts"], ["*"]))
@@ -143,6 +147,14 @@ def policy(function: str) -> dict[str, Any]:
     if function in CONNECTS:
         statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def boundary(function: str) -> dict[str, Any]:
+    """What its policy may never be widened beyond: the same, in fewer characters."""
+    own, shorter = policy(function), {statement["Sid"]: statement for statement in bounding()}
+    statements = [shorter.get(statement["Sid"], statement) for statement in own["Statement"]]
+    plain = [{key: value for key, value in statement.items() if key != "Sid"} for statement in statements]
+    return own | {"Statement": plain}
 
 
 def _queues(function: str) -> list[dict[str, Any]]:
@@ -156,7 +168,7 @@ def _queues(function: str) -> list[dict[str, Any]]:
         statements.append(_allow("Order", ["sqs:SendMessage"], [PROVISION_QUEUE]))
     if function in PROVISIONS:
         statements.append(_allow("Receive", RECEIVE, [PROVISION_QUEUE]))
-        statements += provisioning()
+        statements += [*provisioning(), *making()]
     return statements
 
 

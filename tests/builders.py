@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.memory.clock import START
 from chalicelib.domain.access import ApiKey, Role, hash_secret
+from chalicelib.domain.albs import AlbSettings
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
 from chalicelib.domain.resources import ResourceKind
@@ -59,6 +60,13 @@ def make_balancer(id_: str = "lb_1", **changes: Any) -> LoadBalancer:
         "existing": True,
     }
     return LoadBalancer(**(settings | changes))
+
+
+def make_alb(id_: str = "lb_2", settings: dict[str, Any] | None = None, **changes: Any) -> LoadBalancer:
+    """An ALB; `settings` are its own."""
+    alb = AlbSettings(**({"scheme": "internal", "domain": "*.example.com"} | (settings or {})))
+    where = {"subnet_ids": ("subnet-1", "subnet-2"), "existing": False, "name": "alb"}
+    return make_balancer(id_, **(where | {"kind": LoadBalancerKind.ALB, "alb": alb} | changes))
 
 
 def make_schedule(id_: str = "sc_1", **changes: Any) -> Schedule:

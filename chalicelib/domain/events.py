@@ -48,6 +48,7 @@ class EventKind(StrEnum):
     LOAD_BALANCER_DELETED = "load_balancer_deleted"
     LOAD_BALANCER_READY = "load_balancer_ready"
     LOAD_BALANCER_FAILED = "load_balancer_failed"
+    LOAD_BALANCER_DRIFT = "load_balancer_drift"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ def faults_of(balancer: LoadBalancer, facts: NetworkFacts) -> tuple[Fault, ...]:
     return () if balancer.existing else tuple(_doubts(balancer, facts))
 
 
+def placement_faults(balancer: LoadBalancer, facts: NetworkFacts, *, needed: bool) -> tuple[Fault, ...]:
+    """Of VPC, subnets and groups alone. `needed`: it must name some of each."""
+    return tuple(_placement(balancer, facts, needed=needed))
+
+
 def warnings_of(balancer: LoadBalancer, ports: Collection[int], facts: NetworkFacts) -> tuple[Fault, ...]:
     """What people should know of it, who may be unable to reach the `ports` that its rules listen on."""
     doubts = _doubts(balancer, facts) if balancer.existing else ()
@@ -90,15 +95,19 @@ def _runs(ports: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _doubts(balancer: LoadBalancer, facts: NetworkFacts) -> Iterator[Fault]:
+    yield from _placement(balancer, facts, needed=not balancer.existing)
+    yield from _machine_type(balancer, facts)
+    yield from _key_pair(balancer, facts)
+    yield from _secret(balancer, facts)
+
+
+def _placement(balancer: LoadBalancer, facts: NetworkFacts, *, needed: bool) -> Iterator[Fault]:
     if isinstance(facts.vpc, Unread):
         yield _unread("vpc_id", facts.vpc)
     elif facts.vpc is None:
         yield Fault("vpc_id", f"there is no {balancer.vpc_id} in {balancer.region}")
-    yield from _placed("subnet_ids", balancer, balancer.subnet_ids, facts.subnets)
-    yield from _placed("security_group_ids", balancer, balancer.security_group_ids, facts.groups)
-    yield from _machine_type(balancer, facts)
-    yield from _key_pair(balancer, facts)
-    yield from _secret(balancer, facts)
+    yield from _placed("subnet_ids", balancer, balancer.subnet_ids, facts.subnets, needed=needed)
+    yield from _placed("security_group_ids", balancer, balancer.security_group_ids, facts.groups, needed=needed)
 
 
 def _placed(
@@ -106,10 +115,12 @@ def _placed(
     balancer: LoadBalancer,
     ids: Sequence[str],
     known: Mapping[str, Subnet] | Mapping[str, SecurityGroup] | Unread,
+    *,
+    needed: bool,
 ) -> Iterator[Fault]:
     if not ids:
         # Nothing can be made outside every subnet, and without a group it gets the VPC's default, which opens nothing.
-        if not balancer.existing:
+        if needed:
             yield Fault(field, "must name at least one")
     elif isinstance(known, Unread):
         yield _unread(field, known)

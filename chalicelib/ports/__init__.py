@@ -3,6 +3,7 @@
 from chalicelib.domain.products import Deployment, Ec2Product, Product, RdsProduct
 from chalicelib.ports.account import AccountStore, ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
+from chalicelib.ports.albs import AlbAccount, AlbRules, Albs, DnsRecords, Resolver, TargetGroups, WarmUpFunction
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
     Compute,
@@ -36,12 +37,16 @@ __all__ = [
     "ActivityFacts",
     "ActivityStore",
     "AgentReports",
+    "AlbAccount",
+    "AlbRules",
+    "Albs",
     "ApiKeyRepository",
     "BackOffs",
     "BootScript",
     "Clock",
     "Compute",
     "Deployment",
+    "DnsRecords",
     "DueRule",
     "Ec2Product",
     "EventLog",
@@ -67,13 +72,16 @@ __all__ = [
     "ProxyStore",
     "RdsProduct",
     "ReconcileRequest",
+    "Resolver",
     "RuleRepository",
     "RuleStatusStore",
     "ScheduleRepository",
     "SecretReports",
     "Series",
     "Sessions",
+    "TargetGroups",
     "Total",
     "UsageRecords",
+    "WarmUpFunction",
     "WorkQueue",
 ]

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from chalicelib.domain.membership import Membership, TaggedResource
     from chalicelib.domain.resources import ObservedResource, Place, ResourceKind
     from chalicelib.domain.rules import Rule
-    from chalicelib.ports import BackOffs, Clock, Compute, EventLog, Ids, Memberships, RuleRepository, WorkQueue
+    from chalicelib.ports import (
+        BackOffs,
+        Clock,
+        Compute,
+        EventLog,
+        Ids,
+        Memberships,
+        ProvisionQueue,
+        RuleRepository,
+        WorkQueue,
+    )
 
 PAGE = 1000
 READ = 100
@@ -75,6 +85,7 @@ class Discover:
     queue: WorkQueue
     clock: Clock
     ids: Ids
+    provisioning: ProvisionQueue
 
     def run(self) -> DiscoveryReport:
         """Look at every place once. What goes wrong in one keeps no other from its turn."""
@@ -237,13 +248,24 @@ class Discover:
             after = after_move(rule, step, resources, now)
             compact = compact_of(after, resources.values()) if after.members != rule.members else None
             try:
-                return self.memberships.move(rule, after, compact)
+                moved = self.memberships.move(rule, after, compact)
             except LostClaimError:
                 newer = self.rules.get(rule.id)
                 if TaggedRule.of(newer) != TaggedRule.of(rule):
                     raise
                 rule = newer
+                continue
+            if compact is not None and rule.spec.load_balancer_id is not None:
+                self._have_targets_put(rule.spec.load_balancer_id)
+            return moved
         raise LostClaimError(rule.id)
+
+    def _have_targets_put(self, load_balancer_id: str) -> None:
+        """An ALB is told its targets; a proxy polls them. Should this fail, the sweep does it within the half-hour."""
+        try:
+            self.provisioning.send(load_balancer_id, at_once=True)
+        except CloudError as error:
+            log.warning("an ALB learns of it later", extra={"load_balancer": load_balancer_id, "problem": str(error)})
 
     def _unread(self, group: Sequence[TaggedRule], why: str) -> None:
         """Nobody lets us look there: each rule says so once, and keeps its members."""

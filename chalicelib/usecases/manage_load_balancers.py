@@ -11,9 +11,10 @@ from chalicelib.domain.certificates import covers, warnings
 from chalicelib.domain.compact import listen_ports
 from chalicelib.domain.errors import ConflictError, Fault, InvalidInputError, LostClaimError, VersionMismatchError
 from chalicelib.domain.events import Event, EventKind
+from chalicelib.domain.load_balancers import LoadBalancerKind
 from chalicelib.domain.network_checks import faults_of, warnings_of
 from chalicelib.domain.provision import Phase, Provision, asked_again
-from chalicelib.usecases.read_network import read_network
+from chalicelib.usecases.read_network import read_groups, read_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ProxyStore,
         SecretReports,
     )
+    from chalicelib.usecases.check_albs import CheckAlbs
 
 
 HEAD_START = timedelta(seconds=3)
@@ -65,20 +67,22 @@ class ManageLoadBalancers:
     events: EventLog
     clock: Clock
     ids: Ids
+    check_albs: Callable[[], CheckAlbs]
 
     def create(
         self, draft: LoadBalancer, by: str, api_url: Callable[[], str], idempotency: Idempotency | None = None
     ) -> CheckedBalancer:
         """Store a draft under an id of its own, and have it made unless it exists.
 
-        `api_url` answers where its VM reaches this API, or raises. Raises InvalidInputError with every fault of the
-        draft, ConflictError.
+        `api_url` answers where its VM reaches this API, or raises; an ALB needs it not. Raises InvalidInputError with
+        every fault of the draft, ConflictError.
         """
         facts = self._checked(draft)
         now = self.clock.now()
         balancer = replace(draft, id=self.ids.new("lb"), version=1, created_at=now, updated_at=now)
         if not balancer.existing:
-            order = Provision(Phase.CREATING, api_url(), now, reason="Waiting for the worker.")
+            url = "" if balancer.alb is not None else api_url()
+            order = Provision(Phase.CREATING, url, now, reason="Waiting for the worker.")
             balancer = replace(balancer, provision=order)
             # Before it is stored: without this word nothing is stored, and a word without a load balancer is nothing.
             self.provisioning.send(balancer.id, HEAD_START)
@@ -111,8 +115,12 @@ class ManageLoadBalancers:
         """
         before = self._at(load_balancer_id, version)
         faults = list(fixed(before, draft))
+        if before.kind is not draft.kind:
+            raise InvalidInputError((Fault("kind", "cannot be changed; create another load balancer"),))
         if before.certificates != draft.certificates:
             faults += self._needed(load_balancer_id, draft)
+        if before.kind is LoadBalancerKind.ALB:
+            faults += self.check_albs().changes(before, draft)
         facts = self._checked(draft, tuple(faults))
         after = replace(draft, id=before.id, created_at=before.created_at, updated_at=self.clock.now())
         if before.provision is not None:
@@ -122,7 +130,9 @@ class ManageLoadBalancers:
         return self._seen(stored, facts)
 
     def warnings(self, balancer: LoadBalancer) -> tuple[str, ...]:
-        """What its proxies say is wrong with its certificates, in words."""
+        """What its proxies say is wrong with its certificates, or AWS refused for its rules, in words."""
+        if balancer.kind is LoadBalancerKind.ALB:
+            return tuple(self.check_albs().warnings(balancer))
         if not balancer.certificates:
             return ()
         return warnings(balancer.certificates, self.secrets.of(balancer.id), self.clock.now())
@@ -148,7 +158,8 @@ class ManageLoadBalancers:
         Raises NotFoundError, ConflictError where the key is not ours to renew.
         """
         balancer = self.balancers.get(load_balancer_id)
-        if balancer.provision is None or balancer.api_key_secret_arn is not None:
+        of_ours = balancer.provision is not None and balancer.kind is LoadBalancerKind.PROXY
+        if not of_ours or balancer.api_key_secret_arn is not None:
             raise ConflictError(f"AutoStop made no key for {load_balancer_id}: put a new one where its own lies.")
         self.provisioning.send(balancer.id, HEAD_START)
         stored = self._go_on(balancer, renew_key=True)
@@ -184,6 +195,10 @@ class ManageLoadBalancers:
         raise ConflictError(BUSY)
 
     def _checked(self, draft: LoadBalancer, more: tuple[Fault, ...] = ()) -> NetworkFacts:
+        if draft.kind is LoadBalancerKind.ALB:
+            if wrong := (*self.check_albs().faults(draft), *more):
+                raise InvalidInputError(wrong)
+            return read_groups(self.network, draft)
         facts = read_network(self.network, draft)
         if faults := (*faults_of(draft, facts), *more):
             raise InvalidInputError(faults)
@@ -191,7 +206,8 @@ class ManageLoadBalancers:
 
     def _seen(self, balancer: LoadBalancer, facts: NetworkFacts | None = None) -> CheckedBalancer:
         if facts is None:
-            facts = read_network(self.network, balancer)
+            alb = balancer.kind is LoadBalancerKind.ALB
+            facts = read_groups(self.network, balancer) if alb else read_network(self.network, balancer)
         ports = listen_ports(self.proxies.rules(balancer.id))
         network = tuple(f"{fault.field}: {fault.message}" for fault in warnings_of(balancer, ports, facts))
         return CheckedBalancer(balancer, (*network, *self.warnings(balancer)))
@@ -225,6 +241,7 @@ def fixed(before: LoadBalancer, draft: LoadBalancer) -> Iterator[Fault]:
     elif before.provision is not None:
         if before.provision.phase is Phase.DELETING:
             yield Fault("", f"{before.id} is being deleted")
-        for name in (*_FIXED, "api_key_secret_arn"):
+        # What of an ALB is fixed is said with it.
+        for name in () if before.kind is LoadBalancerKind.ALB else (*_FIXED, "api_key_secret_arn"):
             if getattr(before, name) != getattr(draft, name):
                 yield Fault(name, "cannot be changed once the machine is made; create another load balancer")

@@ -28,7 +28,7 @@ from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import request_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from chalicelib.domain.load_balancers import LoadBalancer
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         ScheduleRepository,
         WorkQueue,
     )
+    from chalicelib.usecases.check_albs import CheckAlbs
     from chalicelib.usecases.discover import Discover
     from chalicelib.usecases.record_usage import RecordUsage
 
@@ -82,6 +83,7 @@ class ManageRules:
     usage: RecordUsage
     discover: Discover
     provisioning: ProvisionQueue
+    check_albs: Callable[[], CheckAlbs]
 
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
@@ -101,7 +103,7 @@ class ManageRules:
                 continue
             if stored.id != rule_id:
                 return stored
-            self._have_ports_opened(balancer)
+            self._have_it_put(balancer)
             return self._changed(stored, EventKind.RULE_CREATED, by, f"Rule {stored.spec.name} was created.")
         raise ConflictError(f"No free listen port was found in {PORT_TRIES} tries; choose one with listen_port.")
 
@@ -123,7 +125,9 @@ class ManageRules:
             if parted:
                 self._discovered(self.rules.get(rule_id))  # who left for nothing comes back
             raise
-        self._have_ports_opened(balancer)
+        self._have_it_put(balancer)
+        if (left := before.spec.load_balancer_id) != chosen.load_balancer_id:
+            self._have_it_put(self._balancer(left))
         return self._changed(after, EventKind.RULE_UPDATED, by, f"Rule {after.spec.name} was changed.")
 
     def get(self, rule_id: str) -> Rule:
@@ -146,6 +150,7 @@ class ManageRules:
             observed = compute.describe(rule.refs)
             stopped = [ref for ref, seen in observed.items() if seen.state is ResourceState.STOPPED]
         self.rules.delete(rule)
+        self._have_it_put(self._balancer(rule.spec.load_balancer_id))
         self.usage.close(rule, self.clock.now())
         started = tuple(compute.start(stopped)) if stopped else ()
         words = f"Rule {rule.spec.name} was deleted."
@@ -158,14 +163,25 @@ class ManageRules:
 
     # Below
 
-    def _have_ports_opened(self, balancer: LoadBalancer | None) -> None:
-        """Where that is wanted. The rule is stored already: should this fail, the sweep does it within the hour."""
-        if balancer is None or not balancer.open_ports:
+    def _balancer(self, load_balancer_id: str | None) -> LoadBalancer | None:
+        try:
+            return None if load_balancer_id is None else self.balancers.get(load_balancer_id)
+        except NotFoundError:
+            return None
+
+    def _have_it_put(self, balancer: LoadBalancer | None) -> None:
+        """On an ALB, or its ports opened where that is wanted.
+
+        The rules are stored already: should this fail, the sweep does it within the hour.
+        """
+        if balancer is None or not (balancer.open_ports or balancer.kind is LoadBalancerKind.ALB):
             return
         try:
             self.provisioning.send(balancer.id, at_once=True)
         except CloudError as error:
-            log.warning("ports are opened later", extra={"load_balancer": balancer.id, "problem": str(error)})
+            log.warning(
+                "the load balancer learns of it later", extra={"load_balancer": balancer.id, "problem": str(error)}
+            )
 
     def _at(self, rule_id: str, version: int | None) -> Rule:
         rule = self.rules.get(rule_id)
@@ -185,7 +201,7 @@ class ManageRules:
             except NotFoundError as error:
                 faults.append(Fault("load_balancer_id", str(error)))
         if balancer is not None:
-            faults += self._balancer_faults(spec, balancer)
+            faults += self._balancer_faults(spec, balancer, rule_id)
         observed = self._observed(spec, faults)
         for n, ref in enumerate(spec.refs):
             if ref not in observed:
@@ -223,13 +239,13 @@ class ManageRules:
             faults.append(Fault("connector", f"{spec.connector.role_arn} did not let AutoStop in: {error}"))
             return {}
 
-    def _balancer_faults(self, spec: RuleSpec, balancer: LoadBalancer) -> list[Fault]:
+    def _balancer_faults(self, spec: RuleSpec, balancer: LoadBalancer, rule_id: str | None) -> list[Fault]:
         faults = []
-        if balancer.kind is not LoadBalancerKind.PROXY:
-            faults.append(Fault("load_balancer_id", "only proxies carry rules in this version"))
         if balancer.region != spec.region:
             message = f"is {spec.region}, but load balancer {balancer.id} is in {balancer.region}"
             faults.append(Fault("resources.region", message))
+        if balancer.kind is LoadBalancerKind.ALB:
+            return [*faults, *self.check_albs().rule_faults(spec, balancer, rule_id)]
         return faults + without_certificate(spec, balancer)
 
     def _with_ports(

@@ -32,7 +32,7 @@ EARLY = timedelta(seconds=2)
 """So much earlier than planned a message may come: clocks differ."""
 
 MOST_STEPS = 25
-"""In one run; making a proxy takes ten, and one for each inbound rule."""
+"""In one run; making a proxy takes ten, and one for each inbound rule; an ALB about as many, whatever its rules."""
 
 AGAIN = timedelta(hours=1)
 """When what stands, or has failed, is looked at again."""
@@ -54,11 +54,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Nothing is to be done now. `failed`: what is kept of a failure beside its reason."""
+    """Nothing is to be done now. `failed`: what is kept of a failure beside its reason.
+
+    `next_look` None: as is usual for the outcome.
+    """
 
     outcome: Outcome
     reason: str | None = None
-    next_look: timedelta = SOON
+    next_look: timedelta | None = None
     failed: Provision | None = None
 
 
@@ -140,7 +143,12 @@ class Provisioner:
             log.info("there is no such load balancer (yet)", extra={"load_balancer": load_balancer_id})
             return None
         made, now = balancer.provision, self.clock.now()
-        if made is None or (made.look_at > now + EARLY and not at_once) or _leased(made, now):
+        if made is None or (made.look_at > now + EARLY and not at_once):
+            return None
+        if _leased(made, now):
+            if at_once:
+                # Whoever is at it may have looked before what this message tells of.
+                self.queue.send(load_balancer_id, SOON, at_once=True)
             return None
         try:
             return self.provisions.put(balancer, replace(made, lease_until=now + LEASE))
@@ -191,8 +199,9 @@ class Provisioner:
                 self._tell(balancer, EventKind.LOAD_BALANCER_DELETED, words)
                 return None
             case Outcome.WAITS:
-                self.provisions.put(balancer, _resting(made, now + verdict.next_look, reason=verdict.reason))
-                return verdict.next_look
+                look_in = verdict.next_look or SOON
+                self.provisions.put(balancer, _resting(made, now + look_in, reason=verdict.reason))
+                return look_in
             case Outcome.FAILED:
                 phase = made.phase if made.phase is Phase.DELETING else Phase.FAILED
                 failed = _resting(verdict.failed or made, now + AGAIN, phase=phase, reason=verdict.reason)
@@ -200,7 +209,9 @@ class Provisioner:
                 if (made.phase, made.reason) != (phase, verdict.reason):
                     self._tell(balancer, EventKind.LOAD_BALANCER_FAILED, f"could not be made: {verdict.reason}")
             case Outcome.STANDS:
-                self.provisions.put(balancer, _resting(made, now + AGAIN, phase=Phase.READY))
+                # The sweep has it looked at again.
+                look_at = now + (verdict.next_look or AGAIN)
+                self.provisions.put(balancer, _resting(made, look_at, phase=Phase.READY))
                 if made.phase is not Phase.READY:
                     self._tell(balancer, EventKind.LOAD_BALANCER_READY, verdict.reason or "is ready")
         return AGAIN

@@ -22,7 +22,7 @@ def read_network(network: Network, balancer: LoadBalancer) -> NetworkFacts:
 
     Of a VM of the user's own, neither its type nor its key is asked for: EC2 took both when the VM was made.
     """
-    ask, region, arn = _Questions(), balancer.region, balancer.api_key_secret_arn
+    ask, region, arn = Questions(), balancer.region, balancer.api_key_secret_arn
     ours, key = not balancer.existing, balancer.key_pair
     return NetworkFacts(
         ask(lambda: network.vpc(region, balancer.vpc_id)),
@@ -35,15 +35,27 @@ def read_network(network: Network, balancer: LoadBalancer) -> NetworkFacts:
     )
 
 
+def read_alb_network(network: Network, balancer: LoadBalancer, *, nothing: bool = False) -> NetworkFacts:
+    """What an ALB stands in; `nothing`: without asking, for one that is refused anyway."""
+    if nothing:
+        return NetworkFacts(None, {}, {})
+    ask, region = Questions(), balancer.region
+    return NetworkFacts(
+        ask(lambda: network.vpc(region, balancer.vpc_id)),
+        ask(lambda: network.subnets(region, balancer.subnet_ids)),
+        ask(lambda: network.security_groups(region, balancer.security_group_ids)),
+    )
+
+
 def read_groups(network: Network, balancer: LoadBalancer) -> NetworkFacts:
     """Only what is to know before ports are opened: the VPC's range, and what the groups let in."""
-    ask, region = _Questions(), balancer.region
+    ask, region = Questions(), balancer.region
     vpc = ask(lambda: network.vpc(region, balancer.vpc_id))
     return NetworkFacts(vpc, {}, ask(lambda: network.security_groups(region, balancer.security_group_ids)))
 
 
 @dataclass(slots=True)
-class _Questions:
+class Questions:
     """Stops asking once AWS throttles or is not there: each further wait would be as long, and our time is short."""
 
     _gone: Unread | None = None

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
+    from chalicelib.usecases.check_albs import CheckAlbs
+    from chalicelib.usecases.check_dns import CheckDns
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_account import ManageAccount
@@ -42,4 +44,6 @@ class Services:
     activity: ActivityStore
     proxies: ProxyStore
     clock: Clock
+    check_albs: Callable[[], CheckAlbs]
+    check_dns: CheckDns
     shortest_idle_minutes: float = 1.0

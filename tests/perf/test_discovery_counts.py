@@ -9,6 +9,7 @@ from chalicelib.adapters.dynamodb.models import ClaimItem, RuleItem
 from chalicelib.adapters.dynamodb.rule_items import to_item
 from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
+from chalicelib.adapters.memory.proxy_parts import FakeProvisionQueue
 from chalicelib.domain.claims import owned_members
 from chalicelib.domain.membership import Membership
 from chalicelib.domain.resources import ResourceKind, ResourceRef
@@ -63,6 +64,7 @@ def test_a_thousand_rules_with_two_thousand_instances_cost_one_look_at_aws_and_w
             queue,
             SystemClock(),
             RandomIds(),
+            FakeProvisionQueue(SystemClock()),
         )
         calls.counting = True
         report = discover.run()

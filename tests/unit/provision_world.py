@@ -19,12 +19,14 @@ from chalicelib.adapters.memory.proxy_parts import (
 from chalicelib.adapters.memory.stores import MemoryStores
 from chalicelib.domain.load_balancers import LoadBalancerKind
 from chalicelib.domain.network import Subnet
+from chalicelib.usecases.make_alb import AlbMaker
 from chalicelib.usecases.make_proxy import ProxyMaker
 from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
 from chalicelib.usecases.provision import Provisioner
 from chalicelib.usecases.provision_acts import ProxyActs
 from chalicelib.usecases.provision_facts import ProxyFacts
 from tests.builders import make_balancer
+from tests.unit.alb_parts import alb_parts
 
 if TYPE_CHECKING:
     from chalicelib.domain.load_balancers import LoadBalancer
@@ -86,6 +88,7 @@ class ProvisionWorld:
         self.network.add_group(REGION, "sg-2", "vpc-1")
         self.machines, self.addresses = FakeProxyMachines(self.clock), FakeProxyAddresses()
         self.opened, self.roles, self.secrets = FakeOpenedRules(), FakeProxyRoles(), FakeProxySecrets()
+        self.albs = alb_parts(self.clock, s.proxies, self.network)
         self.killer = Killer()
         self.reports = True
         """Whether agents do, once their machine runs."""
@@ -101,10 +104,19 @@ class ProvisionWorld:
             s.events,
             self.clock,
             ids,
+            lambda: self.albs.check,
         )
         facts = ProxyFacts(machines, addresses, opened, roles, secrets, self.network, s.proxies, keys, self.clock)
         acts = ProxyActs(machines, addresses, opened, roles, secrets, keys, self.script, s.events, self.clock, ids)
-        makers = {LoadBalancerKind.PROXY: ProxyMaker(facts, acts)}
+        a, around = self.albs, self.killer.around
+        alb = AlbMaker(
+            *(around(part) for part in (a.albs, a.rules, a.groups, a.function, a.records)),
+            s.proxies,
+            s.events,
+            self.clock,
+            ids,
+        )
+        makers = {LoadBalancerKind.PROXY: ProxyMaker(facts, acts), LoadBalancerKind.ALB: alb}
         self.worker = Provisioner(s.balancers, provisions, makers, self.queue, s.events, self.clock, ids)
 
     @staticmethod

@@ -9,6 +9,7 @@ from chalicelib.domain.events import EventKind
 from chalicelib.domain.resources import Connector, ResourceState
 from chalicelib.usecases.manage_rules import ManageRules
 from tests.builders import make_spec
+from tests.unit.alb_parts import alb_parts
 from tests.unit.world import IDLE, World
 
 STAGING = {"env": "staging"}
@@ -42,6 +43,7 @@ def tag_world(**changes: Any) -> tuple[World, ManageRules]:
         world.usage,
         world.discover,
         world.provisioning,
+        lambda: alb_parts(world.clock, s.proxies).check,
     )
     return world, manage
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from chalicelib.domain.errors import CloudError, LostClaimError, ThrottledError
 from chalicelib.domain.events import EventKind
-from chalicelib.usecases.discover import Discover
+from chalicelib.domain.routes import HttpRoute
 from tests.unit.tag_world import (
     RUNNING,
     STAGING,
@@ -163,7 +164,7 @@ def test_of_two_discoveries_at_once_each_tells_only_what_it_has_stored():
     rule = manage.create(spec_by_tags(), "ak_1")
     world.cloud.add("i-1", tags=STAGING)
     s = world.stores
-    other = Discover(s.rules, s.memberships, world.computes, s.events, s.back_offs, world.queue, world.clock, world.ids)
+    other = replace(world.discover)
     move = s.rules.move
 
     def both(before: Any, after: Any, compact: Any) -> Any:
@@ -192,3 +193,17 @@ def test_a_rule_that_is_gone_when_its_members_are_to_leave_is_passed_over():
     assert world.discover.run().changed == 0
     with pytest.raises(LostClaimError):
         move(rule, rule, None)
+
+
+def test_a_load_balancer_hears_at_once_of_who_joins_and_a_queue_that_is_gone_keeps_nobody_from_joining():
+    world, manage = tag_world()
+    http = (HttpRoute(("tags.example.com",), target_port=80),)
+    rule = manage.create(spec_by_tags(load_balancer_id="lb_1", http=http), "ak_1")
+    world.provisioning.messages.clear()
+    world.cloud.add("i-1", tags=STAGING)
+    world.discover.run()
+    assert [(id_, at_once) for _, id_, at_once in world.provisioning.messages] == [("lb_1", True)]
+    world.cloud.add("i-2", tags=STAGING)
+    world.provisioning.fail_next.append(CloudError("ServiceUnavailable", "gone", retryable=True))
+    world.discover.run()
+    assert members(world, rule.id) == ("i-1", "i-2")

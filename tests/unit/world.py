@@ -97,7 +97,15 @@ class World:
         )
         self.tick = Tick(s.status, self.queue, self.clock)
         self.discover = Discover(
-            s.rules, s.memberships, self.computes, s.events, s.back_offs, self.queue, self.clock, self.ids
+            s.rules,
+            s.memberships,
+            self.computes,
+            s.events,
+            s.back_offs,
+            self.queue,
+            self.clock,
+            self.ids,
+            self.provisioning,
         )
         self.warm_up = WarmUp(s.rules, s.status, s.events, self.queue, self.clock, self.ids)
         self.overrides = Overrides(s.rules, s.status, s.activity, s.proxies, s.events, self.queue, self.clock, self.ids)

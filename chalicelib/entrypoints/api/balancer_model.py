@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from chalicelib.domain.certificates import Certificate
 from chalicelib.entrypoints.api.models import Name, Port, Region, Strict, matches
@@ -38,10 +38,16 @@ class CertificateBody(Strict):
         return Certificate(tuple(self.hosts), self.certificate_secret_arn, self.private_key_secret_arn)
 
 
-class LoadBalancerBody(Strict):
-    """`POST /load-balancers`: in this version, a proxy, on a VM that AutoStop makes or on one of the user's own."""
+def _known(kind: object) -> object:
+    if kind != "proxy":
+        raise ValueError("is not proxy or alb")
+    return kind
 
-    kind: Literal["proxy", "alb"]
+
+class LoadBalancerBody(Strict):
+    """A proxy, on a VM that AutoStop makes or on one of the user's own."""
+
+    kind: Annotated[Literal["proxy"], BeforeValidator(_known)]
     name: Name
     region: Region
     vpc_id: Annotated[str, matches(r"vpc-[0-9a-f]{1,17}", "a VPC id")]

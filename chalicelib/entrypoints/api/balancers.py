@@ -12,6 +12,8 @@ from chalicelib.domain.access import Role
 from chalicelib.domain.certificates import SecretReport
 from chalicelib.domain.errors import Fault, InvalidInputError, NotFoundError
 from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
+from chalicelib.entrypoints.api.alb_model import AlbBody
+from chalicelib.entrypoints.api.alb_views import alb_view, dns_view, function_view, rules_view
 from chalicelib.entrypoints.api.balancer_model import LoadBalancerBody
 from chalicelib.entrypoints.api.install import own_url
 from chalicelib.entrypoints.api.models import ReportBody, WakeBody
@@ -24,16 +26,29 @@ from chalicelib.usecases.warm_up import WakeCause
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from chalicelib.usecases.manage_load_balancers import CheckedBalancer
     from chalicelib.usecases.services import Services
 
 routes = Routes(__name__)
 
 
-def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
-    """The load balancer that a body asks for. Raises InvalidInputError for what this version cannot make."""
+def draft(body: LoadBalancerBody | AlbBody, now: datetime) -> LoadBalancer:
+    """The load balancer that a body asks for. Raises InvalidInputError for what makes no sense."""
+    if isinstance(body, AlbBody):
+        return LoadBalancer(
+            "",
+            LoadBalancerKind.ALB,
+            body.name,
+            body.region,
+            body.vpc_id,
+            tuple(body.subnet_ids),
+            tuple(body.security_group_ids),
+            1,
+            now,
+            now,
+            alb=body.settings(),
+        )
     faults = []
-    if body.kind != "proxy":
-        faults.append(Fault("kind", "only proxy is supported by this version"))
     if body.existing and body.open_ports:
         faults.append(Fault("open_ports", "is for machines that AutoStop makes, and this one is yours"))
     if body.api_key_days is not None and (body.existing or body.api_key_secret_arn is not None):
@@ -69,7 +84,20 @@ def draft(body: LoadBalancerBody, now: datetime) -> LoadBalancer:
 
 
 def _view(balancer: LoadBalancer, services: Services) -> Json:
-    return balancer_view(balancer, services.manage_load_balancers.warnings(balancer))
+    warnings = services.manage_load_balancers.warnings(balancer)
+    return balancer_view(balancer, warnings) if balancer.alb is None else alb_view(balancer, balancer.alb, warnings)
+
+
+def _whole(checked: CheckedBalancer, services: Services) -> Json:
+    """With what costs calls of its own: the agents of its proxies, or the function and the rules of an ALB."""
+    balancer = checked.balancer
+    if balancer.alb is None:
+        return with_members(checked, services.proxy_config.members(balancer.id))
+    check = services.check_albs()
+    return alb_view(balancer, balancer.alb, checked.warnings) | {
+        "function": function_view(check.deployed(balancer), check.itself(balancer)),
+        "listener_rules": rules_view(check.listener_rules(balancer)),
+    }
 
 
 @routes.add("GET", "/load-balancers", Role.VIEWER, "List load balancers")
@@ -79,26 +107,35 @@ def list_balancers(call: Call[None]) -> Json:
     )
 
 
-@routes.add("POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, status=201)
-def create_balancer(call: Call[LoadBalancerBody]) -> Response:
+@routes.add(
+    "POST", "/load-balancers", Role.ADMIN, "Register a load balancer", body=LoadBalancerBody, alb=AlbBody, status=201
+)
+def create_balancer(call: Call[LoadBalancerBody | AlbBody]) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     made = call.services.manage_load_balancers.create(
         wanted, call.by, lambda: own_url(call.request.context, "/load-balancers"), call.idempotency
     )
-    return with_etag(with_members(made, ()), 201)
+    return with_etag(with_members(made, ()) if made.balancer.alb is None else _whole(made, call.services), 201)
 
 
 @routes.add("GET", "/load-balancers/{load_balancer_id}", Role.VIEWER, "Read a load balancer")
 def get_balancer(call: Call[None], load_balancer_id: str) -> Response:
     checked = call.services.manage_load_balancers.get(load_balancer_id)
-    return with_etag(with_members(checked, call.services.proxy_config.members(load_balancer_id)))
+    return with_etag(_whole(checked, call.services))
 
 
-@routes.add("PUT", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Replace a load balancer", body=LoadBalancerBody)
-def put_balancer(call: Call[LoadBalancerBody], load_balancer_id: str) -> Response:
+@routes.add(
+    "PUT",
+    "/load-balancers/{load_balancer_id}",
+    Role.ADMIN,
+    "Replace a load balancer",
+    body=LoadBalancerBody,
+    alb=AlbBody,
+)
+def put_balancer(call: Call[LoadBalancerBody | AlbBody], load_balancer_id: str) -> Response:
     wanted = draft(call.body, call.services.clock.now())
     stored = call.services.manage_load_balancers.replace(load_balancer_id, wanted, call.by, call.version)
-    return with_etag(with_members(stored, call.services.proxy_config.members(load_balancer_id)))
+    return with_etag(_whole(stored, call.services))
 
 
 @routes.add("DELETE", "/load-balancers/{load_balancer_id}", Role.ADMIN, "Delete a load balancer")
@@ -112,6 +149,11 @@ def delete_balancer(call: Call[None], load_balancer_id: str) -> Json:
 )
 def renew_key(call: Call[None], load_balancer_id: str) -> Json:
     return _view(call.services.manage_load_balancers.renew_key(load_balancer_id, call.by), call.services)
+
+
+@routes.add("POST", "/load-balancers/{load_balancer_id}/check-dns", Role.OPERATOR, "Whether names lead to an ALB")
+def check_dns(call: Call[None], load_balancer_id: str) -> Json:
+    return dns_view(call.services.check_dns.of(load_balancer_id))
 
 
 @routes.add(

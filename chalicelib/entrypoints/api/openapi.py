@@ -35,7 +35,7 @@ _PROBLEM = {
 
 def document(table: Sequence[Route]) -> dict[str, Any]:
     """The whole document."""
-    bodies = {route.body for route in table if route.body is not None}
+    bodies = {body for route in table for body in (route.body, route.alb) if body is not None}
     ordered = sorted(bodies, key=lambda model: model.__name__)
     _, definitions = models_json_schema(
         [(model, "validation") for model in ordered], ref_template="#/components/schemas/{model}"
@@ -82,6 +82,10 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.media is not None:
         operation["responses"][str(route.status)]["content"] = {route.media: {"schema": {"type": "string"}}}
     if route.body is not None:
-        schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+        schema: dict[str, Any] = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+        if route.alb is not None:
+            kinds = {"proxy": schema["$ref"], "alb": f"#/components/schemas/{route.alb.__name__}"}
+            refs = [{"$ref": ref} for ref in kinds.values()]
+            schema = {"oneOf": refs, "discriminator": {"propertyName": "kind", "mapping": kinds}}
         operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
     return operation

@@ -47,6 +47,12 @@ class Route:
     or_its_proxy: bool = False
     media: str | None = None
     polls: bool = False
+    alb: type[BaseModel] | None = None
+    """The body where its `kind` is alb."""
+
+    def body_of(self, data: dict[str, Any]) -> type[BaseModel] | None:
+        """The model that a body is held against."""
+        return self.alb if self.alb is not None and data.get("kind") == "alb" else self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +137,14 @@ class Routes:
         or_its_proxy: bool = False,
         media: str | None = None,
         polls: bool = False,
+        alb: type[BaseModel] | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route; the view gets a Call and the path's parameters, and answers a Response or what is JSON.
 
         `or_its_proxy`: the key of the load balancer's own proxy will do, too. `media`: what is answered, if not JSON.
-        `polls`: the key is looked up in what is polled, which costs no read of its own.
+        `polls`: the key is looked up in what is polled, which costs no read of its own. `alb`: the body of that kind.
         """
-        route = Route(path, method, role, summary, body, status, query, or_its_proxy, media, polls)
+        route = Route(path, method, role, summary, body, status, query, or_its_proxy, media, polls, alb)
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:
             self.table.append(route)
@@ -162,7 +169,7 @@ def _guard(request: Request, view: Callable[..., Any], route: Route, parameters:
                 polled = _polled(services, parameters["load_balancer_id"])
             key = _authenticate(services, request, polled)
             authorize(key, route.role, parameters.get("load_balancer_id"), or_its_proxy=route.or_its_proxy)
-        body = _parse(request, route.body) if route.body else None
+        body = _parse(request, route) if route.body else None
         answer = view(Call(services, request, body, key, polled), **parameters)
     except AutoStopError as error:
         if not isinstance(error, InvalidInputError):
@@ -203,11 +210,14 @@ def _json(request: Request) -> object:
         raise InvalidInputError((Fault("", f"the body is not JSON: {error}"),)) from error
 
 
-def _parse(request: Request, model: type[BaseModel]) -> BaseModel:
+def _parse(request: Request, route: Route) -> BaseModel | None:
     raw = request.raw_body or b""
     data = _json(request) if raw.strip() else {}
     if not isinstance(data, dict):
         raise InvalidInputError((Fault("", "the body is not a JSON object"),))
+    model = route.body_of(data)
+    if model is None:
+        return None
     return validated(model, data, {"shortest_idle_minutes": bootstrap.services().shortest_idle_minutes})
 
 

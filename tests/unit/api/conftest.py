@@ -12,6 +12,7 @@ import app as application
 from chalicelib import bootstrap
 from chalicelib.adapters.memory.network import FakeNetwork
 from chalicelib.domain.access import Role
+from chalicelib.usecases.check_dns import CheckDns
 from chalicelib.usecases.heartbeat import Heartbeat
 from chalicelib.usecases.manage_account import ManageAccount
 from chalicelib.usecases.manage_api_keys import ManageApiKeys
@@ -19,6 +20,7 @@ from chalicelib.usecases.manage_load_balancers import ManageLoadBalancers
 from chalicelib.usecases.manage_rules import ManageRules
 from chalicelib.usecases.manage_schedules import ManageSchedules
 from chalicelib.usecases.services import Services
+from tests.unit.alb_parts import AlbParts, alb_parts
 from tests.unit.world import World
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 
 class Api:
-    def __init__(self, client: Client, world: World, services: Services, network: FakeNetwork) -> None:
-        self.client, self.world, self.services, self.network = client, world, services, network
+    def __init__(self, client: Client, world: World, services: Services, network: FakeNetwork, albs: AlbParts) -> None:
+        self.client, self.world, self.services, self.network, self.albs = client, world, services, network, albs
         self.tokens = {
             role: services.manage_api_keys.create(role, role.value, "test").token
             for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER)
@@ -49,6 +51,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     world.cloud.add("i-0000000a", private_ip="10.0.0.10")
     world.cloud.add("i-0000000b", private_ip="10.0.0.11")
     s = world.stores
+    network = FakeNetwork()
+    albs = alb_parts(world.clock, s.proxies, network)
     made = ManageRules(
         s.rules,
         s.status,
@@ -63,12 +67,12 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.usage,
         world.discover,
         world.provisioning,
+        lambda: albs.check,
     )
     schedules = ManageSchedules(
         s.schedules, s.rules, s.status, world.recurrences, s.events, world.queue, world.clock, world.ids
     )
     keys = ManageApiKeys(s.keys, s.balancers, s.events, world.clock, world.ids)
-    network = FakeNetwork()
     balancers = ManageLoadBalancers(
         s.balancers,
         s.proxies,
@@ -79,6 +83,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         s.events,
         world.clock,
         world.ids,
+        lambda: albs.check,
     )
     services = Services(
         made,
@@ -97,7 +102,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         s.activity,
         s.proxies,
         world.clock,
+        lambda: albs.check,
+        CheckDns(s.balancers, albs.resolver, world.ids),
     )
     monkeypatch.setattr(bootstrap, "services", lambda: services)
     with Client(application.app) as client:
-        yield Api(client, world, services, network)
+        yield Api(client, world, services, network, albs)

@@ -108,10 +108,10 @@ def test_a_version_that_is_gone_costs_no_call(api, known):
     assert known.asked == []
 
 
-def test_what_this_version_cannot_make_is_refused_by_name_before_aws_is_asked(api, known):
-    answer = api("POST", "/load-balancers", BALANCER | {"existing": False, "kind": "alb"})
+def test_a_kind_that_there_is_not_is_refused_by_name_before_aws_is_asked(api, known):
+    answer = api("POST", "/load-balancers", BALANCER | {"existing": False, "kind": "nlb"})
     assert answer.status_code == 400
-    assert {error["field"] for error in answer.json_body["errors"]} == {"kind"}
+    assert answer.json_body["errors"] == [{"field": "kind", "message": "is not proxy or alb"}]
     assert known.asked == []
 
 
