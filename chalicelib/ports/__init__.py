@@ -3,6 +3,7 @@
 from chalicelib.domain.products import Deployment, Ec2Product, Product, RdsProduct
 from chalicelib.ports.account import AccountStore, ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
+from chalicelib.ports.alb_traffic import AlbMetrics, AlbTraffic
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
     Compute,
@@ -36,6 +37,8 @@ __all__ = [
     "ActivityFacts",
     "ActivityStore",
     "AgentReports",
+    "AlbMetrics",
+    "AlbTraffic",
     "ApiKeyRepository",
     "BackOffs",
     "BootScript",

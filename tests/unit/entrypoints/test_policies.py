@@ -64,6 +64,8 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         else:
             index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
             yield f"dynamodb:{operation}", table + params["TableName"] + index
+    elif service == "elbv2":
+        yield f"elasticloadbalancing:{operation}", params["RuleArn"] if operation == "ModifyRule" else "*"
     elif service in {"sts", "secretsmanager"}:
         yield f"{service}:{operation}", params["RoleArn" if service == "sts" else "SecretId"]
     elif service == "sqs":
