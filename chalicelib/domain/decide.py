@@ -206,8 +206,9 @@ class _Case:
             return self._say(Action.DRAIN, RuleState.STOPPING, look, ids=running)
         if self.facts.confirm_diversion(drain, self.now):
             return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
-        if self.now - drain.since > self.facts.patience:
-            if self._wanted.ordered:
+        given_up = self.now - drain.since > self.facts.patience
+        if given_up or self.facts.diversion_undone(drain, self.now):
+            if given_up and self._wanted.ordered:
                 return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
             return self._say(Action.CANCEL_STOP, RuleState.UP, LOOK_STARTING, Reason.DRAIN_UNCONFIRMED, ids=running)
         if drain.until - self.now < DRAIN_RENEWAL:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chalicelib.domain.decisions import Evidence
 from chalicelib.domain.drains import SETTLING
 from chalicelib.domain.resources import ResourceState
-from chalicelib.domain.waits import DRAIN_GIVEN_UP
+from chalicelib.domain.waits import DESCRIBE_LAG, DRAIN_GIVEN_UP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +87,13 @@ class Facts:
         word and the stop meets a guest that is shutting down.
         """
         return bool(self.sources) and all(_confirms(source, drain, now) for source in self.sources)
+
+    def diversion_undone(self, drain: Drain, now: datetime) -> bool:
+        """Whether weights are seen that are not those of the diversion: somebody put others, and users are back.
+
+        What was proven of the time since then says nothing of them, so the diversion is over, not only unconfirmed.
+        """
+        return now - drain.since >= DESCRIBE_LAG and any(source.diverted is False for source in self.sources)
 
     @property
     def pace(self) -> timedelta:

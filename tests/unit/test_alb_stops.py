@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.domain.alb_traffic import GUARD_ABOVE, MAX_SILENCE, Position
@@ -131,18 +132,47 @@ def test_metrics_that_cannot_be_read_are_blindness_not_silence():
     assert world.rule.status.reason is Reason.BLIND
 
 
-def test_a_diversion_that_is_not_seen_in_the_weights_is_given_up_and_tried_again_later():
+def by_hand(world: AlbWorld, instances: int, function: int) -> None:
+    """Somebody puts other weights at the console, and they reach the nodes at once."""
+    rule = world.elb.rules[world.listener_rule]
+    (group, _), (ours, _) = rule.weights.groups
+    rule.weights = rule.before = replace(rule.weights, groups=((group, instances), (ours, function)))
+
+
+def test_a_diversion_that_somebody_undoes_by_hand_is_given_up_and_tried_again_later():
     world = up_alb_world()
     until_diverted(world)
-    rule = world.elb.rules[world.listener_rule]
-    rule.weights = rule.before = rule.weights.put(Position.MIXED, "nobody's")  # by hand: everywhere at once
+    by_hand(world, 50, 50)
     world.order.clear()
-    world.pass_time(12 * MINUTES)
-    assert world.stops() == []
-    world.pass_time(3 * MINUTES)
+    world.pass_time(MINUTES)
     assert world.did[0] == "instances"
-    reasons = {event.reason for event in world.history()}
-    assert Reason.DRAIN_UNCONFIRMED.value in reasons
+    assert Reason.DRAIN_UNCONFIRMED.value in {event.reason for event in world.history()}
+    assert world.stops() == []
+    until(world, RuleState.DOWN)
+    assert world.did == ["instances", "function", "stop"]
+
+
+def test_who_came_while_the_diversion_was_undone_is_not_stopped_on_proof_of_before():
+    world = up_alb_world()
+    until_diverted(world)
+    world.pass_time(MINUTES)
+    by_hand(world, 100, 0)
+    world.pass_time(MINUTES)
+    assert world.visit() is Position.INSTANCES
+    used_at = world.clock.now()
+    until(world, RuleState.DOWN)
+    assert world.stops()[-1] >= used_at + IDLE
+
+
+def test_a_cloudwatch_that_gets_late_during_the_diversion_makes_the_stop_wait_and_not_fail():
+    world = up_alb_world()
+    until_diverted(world)
+    world.alb_metrics.lag = MAX_SILENCE - MINUTES
+    began = world.at("function")
+    world.pass_time(MAX_SILENCE)
+    assert world.state in {RuleState.STOPPING, RuleState.DOWN}
+    until(world, RuleState.DOWN)
+    assert world.at("stop") - began >= SETTLING + MAX_SILENCE - MINUTES
 
 
 def test_a_change_of_weights_that_aws_refuses_stops_nothing_and_says_so_in_its_words():
