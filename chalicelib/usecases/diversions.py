@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.alb_traffic import MAX_SILENCE, Position, wanted_position
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 ALB_DRAIN = DRAIN_GIVEN_UP + MAX_SILENCE + DRAIN
 """Weights stay until they are put back, so nothing needs to be renewed before the diversion is given up."""
+
+LOOK_MISSING = timedelta(minutes=1)
+"""Listener rules are made by the provisioning worker, after the rule is stored; and made again after a drift."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +80,14 @@ class Diversions:
         # A diversion of what has no listener rules is refused, and says so; anything else has nothing to do there.
         puts = decision.action is Action.DRAIN or bool(traffic.to_change(wanted))
         return Turn(traffic, wanted if puts else None)
+
+    def due_for(self, rule: Rule, status: RuleStatus, turn: Turn, now: datetime) -> RuleStatus:
+        """With the next look soon where listener rules are still missing: who makes them does not know where to."""
+        missing = turn.traffic is not None and turn.traffic.position is Position.MISSING
+        if not missing or all(route.action != "forward" for route in rule.spec.http):
+            return status
+        soon = now + LOOK_MISSING
+        return replace(status, due_at=soon if status.due_at is None else min(status.due_at, soon))
 
     def turn(self, rule: Rule, turn: Turn, decision: Decision) -> Sequence[Outcome]:
         """Put the weights; answers nothing, or what AWS refused where the step hangs on it. Raises ThrottledError.

@@ -161,6 +161,7 @@ class Reconciler:
             decision = held_back(decision, rule.status, now)
         status = settle(rule, decision, facts, now)
         turn = self.diversions.due(rule, seen.traffic.get(rule.id), decision, facts)
+        status = self.diversions.due_for(rule, status, turn, now)
         if not decision.action.touches_the_world and turn.position is None:
             # As it will be recorded: what may not be started from now on is told with the decision.
             told = rule.with_status(status)

@@ -11,6 +11,7 @@ from chalicelib.domain.drains import SETTLING
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.guards import GuardMetric
 from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.routes import HttpRoute
 from chalicelib.domain.rules import RuleState
 from chalicelib.ports import Series
 from tests.unit.alb_world import AlbWorld, up_alb_world
@@ -276,6 +277,24 @@ def test_an_alb_that_cannot_be_looked_at_leaves_everything_as_it_is():
     world.pass_time(20 * MINUTES)
     assert world.did == []
     assert world.rule.status.reason is Reason.BLIND
+
+
+def test_a_listener_rule_that_is_made_after_the_first_look_has_its_traffic_put_within_the_minute():
+    world = AlbWorld()
+    made = world.elb.rules.pop(world.listener_rule)
+    world.pass_time(30 * MINUTES)
+    assert (world.state, world.did) == (RuleState.DOWN, [])
+    world.elb.rules[world.listener_rule] = made
+    world.pass_time(2 * MINUTES)
+    assert world.position is Position.FUNCTION
+
+
+def test_a_rule_that_only_redirects_is_not_looked_at_for_listener_rules_that_it_never_has():
+    elsewhere = HttpRoute(("old.example.com",), action="redirect", target_port=None)
+    world = AlbWorld(http=(elsewhere,))
+    world.elb.rules.clear()
+    world.pass_time(30 * MINUTES)
+    assert world.elb.calls["look"] < 5
 
 
 def test_another_load_balancer_beside_it_is_asked_about_once():
