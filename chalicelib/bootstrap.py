@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.services import Services
     from chalicelib.usecases.state_change import StateChange
     from chalicelib.usecases.tick import Tick
+    from chalicelib.usecases.watch_albs import WatchAlbs
     from chalicelib.web.install.script import InstallSettings
 
 
@@ -82,7 +83,26 @@ def _observer() -> Observer:
 
     s = _stores()
     guards = GuardReader(CloudWatchMetrics(), SsmSessions())
-    return Observer(s.activity, s.proxies, _computes(), s.rules, s.schedules, _recurrences(), guards, s.account)
+    return Observer(
+        s.activity,
+        s.proxies,
+        _computes(),
+        s.rules,
+        s.schedules,
+        _recurrences(),
+        guards,
+        s.account,
+        _watch_albs(),
+    )
+
+
+@cache
+def _watch_albs() -> WatchAlbs:
+    from chalicelib.adapters.aws.alb_metrics import AwsAlbMetrics
+    from chalicelib.adapters.aws.alb_traffic import AwsAlbTraffic
+    from chalicelib.usecases.watch_albs import WatchAlbs
+
+    return WatchAlbs(_stores().balancers, AwsAlbTraffic(), AwsAlbMetrics(), _stores().activity)
 
 
 @cache
@@ -105,6 +125,7 @@ def tick() -> Tick:
 def reconciler() -> Reconciler:
     """For the `reconcile` function."""
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
+    from chalicelib.usecases.diversions import Diversions
     from chalicelib.usecases.reconcile import Reconciler
 
     s = _stores()
@@ -112,7 +133,7 @@ def reconciler() -> Reconciler:
         s.rules,
         s.status,
         _observer(),
-        s.proxies,
+        Diversions(s.proxies, _watch_albs()),
         _computes(),
         s.events,
         s.back_offs,

@@ -36,8 +36,10 @@ TABLES: dict[str, dict[str, list[str]]] = {
     "reconcile": {
         "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
         "schedules": ["BatchGetItem"],
+        "load-balancers": ["GetItem"],
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
-        "activity": ["Query"],
+        # What the metrics of an ALB say of the newest use is kept, so that it is not read again.
+        "activity": ["Query", "UpdateItem"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
         "usage": ["PutItem", "Query"],
@@ -89,6 +91,12 @@ RECEIVE = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttr
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
+# Elastic Load Balancing's describes know no resources.
+_TRAFFIC = [
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeTags",
+    "elasticloadbalancing:DescribeTargetHealth",
+]
 # What a load balancer names is looked at before it is stored; EC2's describes of these know no resources either.
 _NETWORK = [
     "ec2:DescribeInstanceTypeOfferings",
@@ -99,8 +107,8 @@ _NETWORK = [
 ]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
-    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS, *_NETWORK],
-    "reconcile": [*_LOOK, *_GUARDS],
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS, *_TRAFFIC, *_NETWORK],
+    "reconcile": [*_LOOK, *_GUARDS, *_TRAFFIC],
     "discover": ["ec2:DescribeInstanceAttribute", *_FIND],
 }
 ACTS: dict[str, list[str]] = {
@@ -108,6 +116,9 @@ ACTS: dict[str, list[str]] = {
     "api_handler": ["ec2:StartInstances"],
     "reconcile": ["ec2:StartInstances", "ec2:StopInstances"],
 }
+# Whose weights are put: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+TURNS = frozenset({"reconcile"})
+OURS = {"Null": {"aws:ResourceTag/autostop:load-balancer": "false", "aws:ResourceTag/autostop:rule": "false"}}
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
 CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
@@ -130,7 +141,7 @@ def policy(function: str) -> dict[str, Any]:
         statements.append(_allow(_sid(table, index), ["dynamodb:Query"], [f"{_table(table)}/index/{index}"]))
     statements += _queues(function)
     if function in DESCRIBES:
-        # EC2's describes, and reads of metrics and of sessions, know no resources.
+        # EC2's and ELB's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
     if function in NAMES_SECRETS:
         # Whether a secret exists, by an ARN that a person gives; never GetSecretValue: secrets do not pass through us.
@@ -144,6 +155,12 @@ def policy(function: str) -> dict[str, Any]:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.
         statements.append(_allow("Act", ACTS[function], ["arn:*:ec2:*:*:instance/*"]))
+    if function in TURNS:
+        # Of an ALB that is not ours nothing but the listener rules that carry our tags.
+        turn = _allow(
+            "Turn", ["elasticloadbalancing:ModifyRule"], ["arn:*:elasticloadbalancing:*:*:listener-rule/app/*"]
+        )
+        statements.append(turn | {"Condition": OURS})
     if function in CONNECTS:
         statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}

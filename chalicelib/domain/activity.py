@@ -144,6 +144,26 @@ class Source:
     raw: bool = False
     """An Envoy without our agent."""
 
+    kind: str = "proxy"
+    asked: bool = True
+    """False for metrics that nobody has read, since nothing that they say would change the decision."""
+
+    pace: timedelta = timedelta(0)
+    """What it proves does not move more often than that."""
+
+    diverted: bool | None = None
+    """Of an ALB: whether its weights are seen to send everything to the warm-up function. None for a proxy's member."""
+
+    @property
+    def title(self) -> str:
+        """How people know it."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def lag(self) -> timedelta:
+        """How late what proves the time after a diversion may come; a member of a proxy tells within seconds."""
+        return timedelta(0) if self.diverted is None else self.max_silence
+
     @property
     def diverts(self) -> bool:
         """Whether it carries out a diversion: our agent does, and whoever has ever said that it applied something."""

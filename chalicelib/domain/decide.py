@@ -13,7 +13,6 @@ from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import HeldDown, RuleState
 from chalicelib.domain.waits import (
     DESCRIBE_LAG,
-    DRAIN_GIVEN_UP,
     DRAIN_RENEWAL,
     LOOK_DEPENDENCY,
     LOOK_DRAINING,
@@ -202,18 +201,19 @@ class _Case:
 
     def _two_phases(self, running: tuple[ObservedResource, ...]) -> Decision:
         """Divert, wait until the evidence covers time after the diversion, then stop."""
-        drain = self.status.drain
+        drain, look = self.status.drain, max(LOOK_DRAINING, self.facts.pace)
         if drain is None:
-            return self._say(Action.DRAIN, RuleState.STOPPING, LOOK_DRAINING, ids=running)
+            return self._say(Action.DRAIN, RuleState.STOPPING, look, ids=running)
         if self.facts.confirm_diversion(drain, self.now):
             return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
-        if self.now - drain.since > DRAIN_GIVEN_UP:
-            if self._wanted.ordered:
+        given_up = self.now - drain.since > self.facts.patience
+        if given_up or self.facts.diversion_undone(drain, self.now):
+            if given_up and self._wanted.ordered:
                 return self._say(Action.STOP, RuleState.STOPPING, LOOK_STOPPING, ids=running)
             return self._say(Action.CANCEL_STOP, RuleState.UP, LOOK_STARTING, Reason.DRAIN_UNCONFIRMED, ids=running)
         if drain.until - self.now < DRAIN_RENEWAL:
-            return self._say(Action.DRAIN, RuleState.STOPPING, LOOK_DRAINING, ids=running)
-        return self._say(Action.WAIT, RuleState.STOPPING, LOOK_DRAINING, Reason.DRAINING)
+            return self._say(Action.DRAIN, RuleState.STOPPING, look, ids=running)
+        return self._say(Action.WAIT, RuleState.STOPPING, look, Reason.DRAINING)
 
     def _stop_under_way(self) -> bool:
         """Whether AWS has just accepted a stop that a describe may not show yet."""

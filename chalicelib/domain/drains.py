@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+SETTLING = timedelta(seconds=60)
+"""For so long after a change of weights the nodes of an ALB may still send by the old ones (research, A9)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.decisions import Evidence
+from chalicelib.domain.drains import SETTLING
 from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.waits import DESCRIBE_LAG, DRAIN_GIVEN_UP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +88,23 @@ class Facts:
         """
         return bool(self.sources) and all(_confirms(source, drain, now) for source in self.sources)
 
+    def diversion_undone(self, drain: Drain, now: datetime) -> bool:
+        """Whether weights are seen that are not those of the diversion: somebody put others, and users are back.
+
+        What was proven of the time since then says nothing of them, so the diversion is over, not only unconfirmed.
+        """
+        return now - drain.since >= DESCRIBE_LAG and any(source.diverted is False for source in self.sources)
+
+    @property
+    def pace(self) -> timedelta:
+        """The shortest time after which its sources can have proved more."""
+        return max((source.pace for source in self.sources), default=timedelta(0))
+
+    @property
+    def patience(self) -> timedelta:
+        """How long a diversion may take to be confirmed."""
+        return DRAIN_GIVEN_UP + max((source.lag for source in self.sources), default=timedelta(0))
+
     def about_to_act(self, drain: Drain | None, now: datetime) -> bool:
         """Whether a wish to go down would be acted on now, and not only waited for."""
         return drain is None or self.confirm_diversion(drain, now)
@@ -103,9 +122,9 @@ class Facts:
         if self.last_use:
             rows.append(Evidence(self.last_use.source, "in use", self.last_use.at))
         for source in self.sources:
-            value = "silent" if source.is_silent(now) else "watching"
+            value = "not asked" if not source.asked else "silent" if source.is_silent(now) else "watching"
             end = source.span.end if source.span else None
-            rows.append(Evidence(f"proxy {source.name}", value, end, end))
+            rows.append(Evidence(source.title, value, end, end))
         if self.healthy is not None:
             verdict = "passes" if self.healthy else "does not pass"
             rows.append(Evidence(self.health_source or "health", f"health check {verdict}", now))
@@ -127,6 +146,8 @@ class Facts:
 def _confirms(source: Source, drain: Drain, now: datetime) -> bool:
     if source.span is None:
         return False
+    if source.diverted is not None:
+        return source.diverted and source.span.end >= drain.since + SETTLING
     if not source.diverts:
         return source.span.end >= drain.since
     applied = source.config_at is not None and drain.holds_on(source.config_states_version, now)

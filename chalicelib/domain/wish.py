@@ -46,6 +46,18 @@ def waits_for_guards(rule: Rule, facts: Facts, now: datetime) -> bool:
     return wanted.reason is Reason.GUARDED and wanted.detail == UNREAD
 
 
+def waits_for_evidence(rule: Rule, facts: Facts, now: datetime) -> datetime | None:
+    """Since when quiet would have to be proven, where that is what the decision now hangs on; else None.
+
+    It hangs on that where only sources that were not asked keep it up, and where a diversion waits to be confirmed.
+    """
+    if not rule.spec.enabled or all(source.asked for source in facts.sources):
+        return None
+    wanted = wish(rule, facts, now)
+    confirming = rule.status.drain is not None and wanted.desired is Desired.DOWN
+    return _quiet_since(rule, facts, now) if confirming or wanted.reason is Reason.BLIND else None
+
+
 def _first_match(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> Wish:
     return (
         _by_override(rule, facts, now)
@@ -137,15 +149,20 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     silent = facts.silent(now)
     if silent:
         return Wish(Desired.UP, Reason.BLIND, _soon(now, idle), _who_is_silent(silent, now), may_start=False)
-    anchor = max(up_since, facts.last_use.at) if facts.last_use else up_since
-    proven = facts.proven_quiet(anchor)
+    proven = facts.proven_quiet(_quiet_since(rule, facts, now))
     if proven < idle:
-        until = now + max(idle - proven, SHORTEST_LOOK)
+        until = now + max(idle - proven, SHORTEST_LOOK, facts.pace)
         return Wish(Desired.UP, Reason.AWAITING_EVIDENCE, min(until, now + RESYNC), may_start=False)
     vetoed = _veto(rule, facts, now)
     if vetoed is not None:
         return Wish(Desired.UP, Reason.GUARDED, _soon(now, idle), vetoed, may_start=False)
     return Wish(Desired.DOWN, Reason.IDLE, now + RESYNC)
+
+
+def _quiet_since(rule: Rule, facts: Facts, now: datetime) -> datetime:
+    """The end of what it was last used for, or where that is later, the moment that it was up."""
+    up_since = _up_since(rule, facts, now)
+    return max(up_since, facts.last_use.at) if facts.last_use else up_since
 
 
 def _up_since(rule: Rule, facts: Facts, now: datetime) -> datetime:
@@ -191,5 +208,5 @@ def _who_is_silent(silent: tuple[Source, ...], now: datetime) -> str:
     words = []
     for source in silent:
         age = f"for {int((now - source.span.end).total_seconds())} s" if source.span else "since it is known"
-        words.append(f"proxy {source.name} has proven nothing {age}")
+        words.append(f"{source.title} has proven nothing {age}")
     return "; ".join(words) + "."

@@ -3,6 +3,7 @@
 from chalicelib.domain.products import Deployment, Ec2Product, Product, RdsProduct
 from chalicelib.ports.account import AccountStore, ApiKeyRepository, BackOffs, EventLog
 from chalicelib.ports.activity import ActivityFacts, ActivityStore, Health, LastActivity, Total
+from chalicelib.ports.alb_traffic import AlbMetrics, AlbTraffic
 from chalicelib.ports.albs import AlbAccount, AlbRules, Albs, DnsRecords, Resolver, TargetGroups, WarmUpFunction
 from chalicelib.ports.basics import Clock, Idempotency, Ids, Page
 from chalicelib.ports.cloud import (
@@ -38,7 +39,9 @@ __all__ = [
     "ActivityStore",
     "AgentReports",
     "AlbAccount",
+    "AlbMetrics",
     "AlbRules",
+    "AlbTraffic",
     "Albs",
     "ApiKeyRepository",
     "BackOffs",

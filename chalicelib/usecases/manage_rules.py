@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.alb_traffic import with_default_guard
 from chalicelib.domain.compact import compact_of
 from chalicelib.domain.errors import (
     AlreadyClaimedError,
@@ -88,6 +89,7 @@ class ManageRules:
     def create(self, spec: RuleSpec, by: str, idempotency: Idempotency | None = None) -> Rule:
         """Raises InvalidInputError with every fault, AlreadyClaimedError, ConflictError, TooLargeError."""
         balancer, observed, graph = self._check(spec, None)
+        spec = guarded(spec, balancer)
         now = self.clock.now()
         rule_id = self.ids.new("ru")
         taken: set[int] = set()
@@ -114,6 +116,7 @@ class ManageRules:
         """
         before = self._at(rule_id, version)
         balancer, observed, graph = self._check(spec, rule_id)
+        spec = guarded(spec, balancer)
         chosen = self._with_ports(spec, before.spec, balancer, set())
         parted = bool(before.members) and chosen.place != before.spec.place
         if parted:
@@ -288,6 +291,11 @@ class ManageRules:
         except CloudError as error:
             log.warning("tags could not be looked up", extra={"rule": rule.id, "error": str(error)})
             return rule
+
+
+def guarded(spec: RuleSpec, balancer: LoadBalancer | None) -> RuleSpec:
+    """With the guards that its load balancer asks for, where it names none of its own: they are seen in the rule."""
+    return with_default_guard(spec) if balancer is not None and balancer.kind is LoadBalancerKind.ALB else spec
 
 
 def _ports(compact: Mapping[str, list[dict[str, int]]]) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.account import AccountSettings
+from chalicelib.domain.alb_traffic import source_of
 from chalicelib.domain.facts import Facts, Use
 from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
+    from chalicelib.domain.alb_traffic import RuleTraffic
     from chalicelib.domain.guards import GuardReading
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         ScheduleRepository,
     )
     from chalicelib.usecases.guards import GuardReader
+    from chalicelib.usecases.watch_albs import WatchAlbs
 
 HEARTBEAT = "heartbeat"
 """The source under which a job's heartbeats are stored: they veto a stop, and are no use that could start anything."""
@@ -53,9 +56,15 @@ class Surroundings:
     neighbours: Mapping[str, Rule]
     guards: Mapping[str, tuple[GuardReading, ...]] = field(default_factory=dict)
     account: AccountSettings = field(default_factory=AccountSettings)
+    traffic: Mapping[str, RuleTraffic] = field(default_factory=dict)
+    """Of the rules on ALBs, by their ids; and so are the two below."""
+    counted: Mapping[str, Source] = field(default_factory=dict)
+    targets_healthy: Mapping[str, bool | None] = field(default_factory=dict)
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
         """The sources of one rule; none for a rule without a load balancer."""
+        if rule.id in self.traffic:
+            return (self.counted.get(rule.id) or source_of(self.traffic[rule.id]),)
         return self.sources.get(rule.spec.load_balancer_id or "", ())
 
 
@@ -71,6 +80,7 @@ class Observer:
     recurrences: Recurrences
     guards: GuardReader
     account: AccountStore
+    albs: WatchAlbs
 
     def look(self, rules: Sequence[Rule], now: datetime) -> Surroundings:
         """One look for a group: one query for each load balancer, and describes as batched as AWS allows.
@@ -82,14 +92,21 @@ class Observer:
         neighbours: dict[str, Rule] = {}
         for start in range(0, len(neighbour_ids), 100):
             neighbours |= self.rules.get_many(neighbour_ids[start : start + 100])
-        sources = self._sources(rules, now)
+        traffic = self.albs.look(rules)
+        sources = self._sources([rule for rule in rules if rule.id not in traffic], now)
+        resources = self._resources(rules, sources)
         seen = Surroundings(
-            self._resources(rules, sources),
+            resources,
             sources,
             self.schedules.get_many(schedule_ids) if schedule_ids else {},
             neighbours,
             account=self.account.settings(),
+            traffic=traffic,
+            targets_healthy=self._targets_healthy(rules, resources, traffic) if traffic else {},
         )
+        if traffic:
+            behind = [(rule, self.facts(rule, seen, now)) for rule in rules if rule.id in traffic and rule.spec.enabled]
+            seen = replace(seen, counted=self.albs.read(behind, traffic, now))
         guards = self._guards(rules, seen, now)
         return replace(seen, guards=guards) if guards else seen
 
@@ -99,7 +116,12 @@ class Observer:
         sources = seen.of(rule)
         found = (seen.resources.get(ref) for ref in rule.refs)
         own = tuple(resource for resource in found if resource is not None)
-        healthy, health_source = _health(rule, known, own, sources)
+        healthy: bool | None
+        health_source: str | None
+        if rule.id in seen.traffic:
+            healthy, health_source = seen.targets_healthy.get(rule.id), "target group"
+        else:
+            healthy, health_source = _health(rule, known, own, sources)
         schedules = tuple(seen.schedules[id_] for id_ in rule.spec.schedule_ids if id_ in seen.schedules)
         around = seen.neighbours
         return Facts(
@@ -116,6 +138,21 @@ class Observer:
             seen.guards.get(rule.id),
             seen.account.paused,
         )
+
+    def _targets_healthy(
+        self,
+        rules: Sequence[Rule],
+        resources: Mapping[ResourceRef, ObservedResource],
+        traffic: Mapping[str, RuleTraffic],
+    ) -> dict[str, bool | None]:
+        """Of the rules on ALBs that wait for it and run: a call for each, so nobody else is asked."""
+        found = {}
+        for rule in rules:
+            if rule.id in traffic and rule.status.state in NEEDS_HEALTH:
+                states = {resources[ref].state for ref in rule.refs if ref in resources}
+                if ResourceState.RUNNING in states:
+                    found[rule.id] = self.albs.healthy(traffic[rule.id])
+        return found
 
     def _guards(self, rules: Sequence[Rule], seen: Surroundings, now: datetime) -> dict[str, tuple[GuardReading, ...]]:
         """The guards of the rules that would be stopped but for them: nobody else's are worth their price."""

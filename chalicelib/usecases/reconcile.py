@@ -19,10 +19,8 @@ from chalicelib.domain.history import Step, events_of
 from chalicelib.domain.neighbours import needs_others
 from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
-from chalicelib.domain.transition import beside, drained, refused, settle, unobserved
-from chalicelib.domain.waits import DRAIN
+from chalicelib.domain.transition import beside, refused, settle, unobserved
 from chalicelib.ports import NOBODY
-from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import requests_for
 
 if TYPE_CHECKING:
@@ -41,12 +39,12 @@ if TYPE_CHECKING:
         Compute,
         EventLog,
         Ids,
-        ProxyStore,
         ReconcileRequest,
         RuleRepository,
         RuleStatusStore,
         WorkQueue,
     )
+    from chalicelib.usecases.diversions import Diversions, Turn
     from chalicelib.usecases.observe import Observer, Surroundings
     from chalicelib.usecases.record_usage import RecordUsage
 
@@ -67,7 +65,7 @@ class Reconciler:
     rules: RuleRepository
     status: RuleStatusStore
     observer: Observer
-    proxies: ProxyStore
+    diversions: Diversions
     computes: Mapping[ResourceKind, Compute]
     events: EventLog
     back_offs: BackOffs
@@ -162,20 +160,22 @@ class Reconciler:
         if decision.begins_a_stop(rule.status) and not self._may_stop(decision, seen, now):
             decision = held_back(decision, rule.status, now)
         status = settle(rule, decision, facts, now)
-        if not decision.action.touches_the_world:
+        turn = self.diversions.due(rule, seen.traffic.get(rule.id), decision, facts)
+        status = self.diversions.due_for(rule, status, turn, now)
+        if not decision.action.touches_the_world and turn.position is None:
             # As it will be recorded: what may not be started from now on is told with the decision.
             told = rule.with_status(status)
-            publish_state(self.proxies, told, now, status.drain.until if status.drain else None)
+            self.diversions.tell(told, turn.traffic, now)
             after = self.status.record(rule, status, _makes_needed(rule, status, facts))
             self._tell(Step(rule, after, decision, facts))
             self.usage.look(rule, facts, decision, now)
             return after
-        return self._act(rule, decision, facts, status)
+        return self._act(rule, decision, facts, status, turn)
 
     def _may_stop(self, decision: Decision, seen: Surroundings, now: datetime) -> bool:
         return self.account.begin_stops(len(decision.resource_ids), seen.account.max_stops_per_tick, now)
 
-    def _act(self, rule: Rule, decision: Decision, facts: Facts, status: RuleStatus) -> Rule:
+    def _act(self, rule: Rule, decision: Decision, facts: Facts, status: RuleStatus, turn: Turn) -> Rule:
         """Claim the step, take it, look again, record."""
         now = self.clock.now()
         claim = Claim(self.ids.new("at"), decision.action, now + LEASE)
@@ -185,25 +185,23 @@ class Reconciler:
         outcomes: Sequence[Outcome] = ()
         slowed: datetime | None = None
         told = rule.with_status(status)
-        if decision.action is Action.DRAIN:
-            until = now + DRAIN
-            version = publish_state(self.proxies, told, now, until)
-            status = drained(status, version, now, until)
-        elif decision.action is Action.CANCEL_STOP:
-            publish_state(self.proxies, told, now)
-        else:
-            if decision.action is Action.START and rule.status.drain is not None:
-                publish_state(self.proxies, told, now)
-            try:
+        try:
+            # The traffic first: nothing is stopped under it, and a diversion begins when the weights are put.
+            outcomes = self.diversions.turn(rule, turn, decision)
+            if not outcomes and decision.action is Action.DRAIN:
+                status = self.diversions.begin(told, status, turn.traffic, self.clock.now())
+            elif decision.action is Action.CANCEL_STOP or (decision.action is Action.START and rule.status.drain):
+                self.diversions.end(told, turn.traffic, now)
+            if decision.action in {Action.START, Action.STOP}:
                 outcomes = self._ask_aws(rule, decision)
-            except ThrottledError:
-                # Nothing was done, and nothing is wrong with the rule: it waits with all others of its region.
-                slowed = self.back_offs.throttled(rule.spec.place, now)
-                status = replace(rule.status, due_at=slowed)
+        except ThrottledError:
+            # Nothing was done, and nothing is wrong with the rule: it waits with all others of its region.
+            slowed = self.back_offs.throttled(rule.spec.place, now)
+            status = replace(rule.status, due_at=slowed)
         if any(not outcome.accepted for outcome in outcomes):
-            status = refused(status, decision.action, outcomes, rule.id, now)
+            status = refused(status, turn.blamed(decision.action), outcomes, rule.id, now)
             if decision.action is Action.STOP:
-                publish_state(self.proxies, told, now)
+                self.diversions.undo(told, turn.traffic, decision, now)
         try:
             after = self.status.record(claimed, replace(status, claim=None))
         except LostClaimError:

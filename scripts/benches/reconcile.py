@@ -13,6 +13,8 @@ import boto3
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
 
+from chalicelib.adapters.aws.alb_metrics import AwsAlbMetrics
+from chalicelib.adapters.aws.alb_traffic import AwsAlbTraffic
 from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
 from chalicelib.adapters.aws.sqs import SqsQueue, decode
@@ -26,11 +28,13 @@ from chalicelib.adapters.recurrence.windows import DateutilRecurrences
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.rules import Rule, RuleSpec, RuleStatus, SeenResource
+from chalicelib.usecases.diversions import Diversions
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.reconcile import Reconciler
 from chalicelib.usecases.record_usage import RecordUsage
 from chalicelib.usecases.tick import Tick
+from chalicelib.usecases.watch_albs import WatchAlbs
 from scripts.benches.report import report
 
 if TYPE_CHECKING:
@@ -81,6 +85,7 @@ def count(rules: int, due: int) -> Calls:
         clock, ids = SystemClock(), RandomIds()
         computes = {ResourceKind.EC2: Ec2Compute()}
         guards = GuardReader(FakeMetrics(VirtualClock()), FakeSessions())
+        albs = WatchAlbs(stores.balancers, AwsAlbTraffic(), AwsAlbMetrics(), stores.activity)
         observer = Observer(
             stores.activity,
             stores.proxies,
@@ -90,12 +95,13 @@ def count(rules: int, due: int) -> Calls:
             DateutilRecurrences(),
             guards,
             stores.account,
+            albs,
         )
         worker = Reconciler(
             stores.rules,
             stores.status,
             observer,
-            stores.proxies,
+            Diversions(stores.proxies, albs),
             computes,
             stores.events,
             stores.back_offs,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.account import MemoryAccount
+from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffic
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
@@ -22,6 +23,7 @@ from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.usecases.count_days import CountDays
 from chalicelib.usecases.dependencies import graph_below
+from chalicelib.usecases.diversions import Diversions
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.overrides import Overrides
@@ -33,6 +35,7 @@ from chalicelib.usecases.savings import Savings
 from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WarmUp
+from chalicelib.usecases.watch_albs import WatchAlbs
 from scripts.simulation.checks import Checks
 from scripts.simulation.cloud import ChancyCloud, WorkerDiedError
 from scripts.simulation.guest import Guest
@@ -102,13 +105,17 @@ class World:
         guards = GuardReader(FakeMetrics(clock), FakeSessions())
         recurrences = DateutilRecurrences()
         account = MemoryAccount()
-        observer = Observer(self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards, account)
+        balancers = MemoryBalancers(self.proxies, clock)
+        albs = WatchAlbs(balancers, FakeAlbTraffic(self.cloud, clock), FakeAlbMetrics(clock), self.activity)
+        observer = Observer(
+            self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards, account, albs
+        )
         self.usage = MemoryUsage(clock)
         self.worker = CountingReconciler(
             rules,
             rules,
             observer,
-            self.proxies,
+            Diversions(self.proxies, albs),
             computes,
             self.events,
             MemoryBackOffs(),
@@ -118,7 +125,6 @@ class World:
             ids,
             RecordUsage(self.usage, recurrences),
         )
-        balancers = MemoryBalancers(self.proxies, clock)
         book = PriceBook(MemoryPrices(), balancers, self.proxies)
         self.savings = Savings(rules, self.usage, CountDays(self.usage), lambda: book, clock)
         self.tick = Tick(rules, queue, clock)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffic
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.prices import MemoryPrices
@@ -24,6 +25,7 @@ from chalicelib.domain.rules import RuleState
 from chalicelib.usecases.count_days import CountDays
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.discover import Discover
+from chalicelib.usecases.diversions import Diversions
 from chalicelib.usecases.explain import Explain
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.ingest_activity import Ingest, LogLine
@@ -38,6 +40,7 @@ from chalicelib.usecases.savings import Savings
 from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WakeCause, WarmUp
+from chalicelib.usecases.watch_albs import WatchAlbs
 from tests.builders import make_balancer, make_rule
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chalicelib.domain.events import Event
+    from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.resources import ResourceRef
     from chalicelib.domain.rules import Rule
 
@@ -59,6 +63,8 @@ def stamp(at: datetime) -> str:
 class World:
     """One rule `ru_1` with one instance behind one proxy `lb_1` with one member `i-proxy`."""
 
+    made_balancers: tuple[LoadBalancer, ...] = (make_balancer(),)
+
     def __init__(self, chaos: random.Random | None = None, **spec: Any) -> None:
         self.clock = VirtualClock()
         self.ids = SequentialIds()
@@ -70,6 +76,9 @@ class World:
         self.computes = {ResourceKind.EC2: self.cloud}
         self.recurrences = DateutilRecurrences()
         self.metrics, self.sessions = FakeMetrics(self.clock), FakeSessions()
+        self.elb = FakeAlbTraffic(self.cloud, self.clock)
+        self.alb_metrics = FakeAlbMetrics(self.clock)
+        self.watch_albs = WatchAlbs(s.balancers, self.elb, self.alb_metrics, s.activity)
         self.observer = Observer(
             s.activity,
             s.proxies,
@@ -79,13 +88,14 @@ class World:
             self.recurrences,
             GuardReader(self.metrics, self.sessions),
             s.account,
+            self.watch_albs,
         )
         self.usage = RecordUsage(s.usage, self.recurrences)
         self.worker = Reconciler(
             s.rules,
             s.status,
             self.observer,
-            s.proxies,
+            Diversions(s.proxies, self.watch_albs),
             self.computes,
             s.events,
             s.back_offs,
@@ -132,7 +142,8 @@ class World:
         counted = CountDays(s.usage)
         self.savings = Savings(s.rules, s.usage, counted, self.new_book, self.clock)
         self.roll_up = RollUpSavings(s.usage, counted, self.new_book, self.clock)
-        s.balancers.create(make_balancer())
+        for balancer in self.made_balancers:
+            s.balancers.create(balancer)
         self.ref: ResourceRef = self.cloud.add("i-00000001")
         self.cloud.add("i-proxy", state=ResourceState.RUNNING)
         rule = make_rule(**({"idle": IDLE} | spec))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 500
 """Metrics a call."""
 
-_UNREAD = frozenset({"Forbidden", "InternalError"})
+UNREAD = frozenset({"Forbidden", "InternalError"})
 """Whatever comes with these is not the metric; PartialData is true as far as it goes, and the rest is a hole.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataResult.html
@@ -114,7 +114,7 @@ def _read(
         if answer is None:
             return
         for result in answer["MetricDataResults"]:
-            if result.get("StatusCode") in _UNREAD:
+            if result.get("StatusCode") in UNREAD:
                 continue
             each = series[int(result["Id"].removeprefix("m"))]
             source = _SOURCES[each.ref.kind, each.metric]

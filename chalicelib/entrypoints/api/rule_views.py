@@ -154,7 +154,7 @@ def explanation_view(explanation: Explanation, now: datetime) -> Json:
 def _source(source: Source, now: datetime) -> Json:
     span = source.span
     return {
-        "source": f"proxy {source.name}",
+        "source": source.title,
         "proven_from": stamp(span.start) if span else None,
         "watermark": stamp(span.end) if span else None,
         "age_seconds": round((now - span.end).total_seconds(), 1) if span else None,

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chalice.test import Client
+from moto.elbv2.models import elbv2_backends
 
 import app as application
 from chalicelib import bootstrap
 from chalicelib.adapters.aws.clients import client
 from chalicelib.adapters.aws.clients import forget as forget_clients
 from chalicelib.domain.access import Role
+from chalicelib.domain.alb_traffic import Position
+from chalicelib.domain.albs import MadeAlb, MadeListener
+from chalicelib.domain.drains import Drain
 from chalicelib.domain.products import Ec2Product
-from chalicelib.domain.resources import Connector, Place, ResourceKind, ResourceRef
+from chalicelib.domain.resources import Connector, Place, ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import DependsOn, RuleState, RuleStatus
 from chalicelib.domain.schedules import ScheduleKind
 from chalicelib.domain.usage import IntervalState
@@ -31,7 +35,9 @@ from chalicelib.entrypoints.savings_rollup import savings_rollup
 from chalicelib.entrypoints.tick import tick
 from scripts.policies import TABLES
 from tests.builders import make_rule, make_schedule
+from tests.contract.alb_on_moto import OnMoto
 from tests.contract.conftest_aws import REGION
+from tests.unit.alb_world import make_alb
 from tests.unit.entrypoints import provision_needs
 from tests.unit.entrypoints.conftest import CONTEXT, documented
 from tests.unit.entrypoints.test_handlers import heartbeat, lines, message, sqs_event, summary
@@ -69,6 +75,8 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         yield from getattr(provision_needs, service)(operation, params)
     elif service == "ec2" and operation in provision_needs.EC2:
         yield from provision_needs.ec2(operation, params)
+    elif service == "elbv2":
+        yield f"elasticloadbalancing:{operation}", params["RuleArn"] if operation == "ModifyRule" else "*"
     elif service == "sqs":
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]
@@ -306,3 +314,78 @@ def test_every_function_may_write_its_log_and_its_traces(function: str) -> None:
     group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/autostop-dev-{function}:log-stream:x"
     assert allowed(policy, "logs:PutLogEvents", group)
     assert allowed(policy, "xray:PutTraceSegments", "*")
+
+
+def on_an_alb(stage: Stage, instance_id: str, **changes: Any) -> OnMoto:
+    """A rule on an ALB, its target registered."""
+    elbv2_backends[ACCOUNT][REGION].reset()  # the account lives as long as the package
+    alb = OnMoto()
+    listeners = tuple(MadeListener(arn, 80 + n, "http") for n, arn in enumerate(alb.listeners))
+    made = MadeAlb(alb.place.alb_arn, listeners=listeners, function_target_group_arn=alb.function)
+    stage.stores.balancers.create(make_alb(made=made))
+    alb.add("ru_1")
+    stage.add_rule(instance_id, load_balancer_id="lb_alb", **changes)
+    group = alb.traffic.look(alb.place, ["ru_1"])["ru_1"].instance_groups[0]
+    alb.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "172.31.0.9", "Port": 8080}])
+    stage.calls.clear()
+    return alb
+
+
+def acts(stage: Stage) -> list[str]:
+    """What it asked of AWS that changes traffic or instances, in order."""
+    return [
+        operation for _, operation, _ in stage.calls if operation in {"ModifyRule", "StartInstances", "StopInstances"}
+    ]
+
+
+def test_reconcile_may_bring_up_a_rule_on_an_alb_and_gives_it_its_traffic_after_the_start(stage: Stage) -> None:
+    instance_id = stage.instance()
+    alb = on_an_alb(stage, instance_id)
+    reconcile(sqs_event(message("ru_1")), CONTEXT)
+    assert acts(stage) == ["ModifyRule"]
+    assert alb.traffic.look(alb.place, ["ru_1"])["ru_1"].position is Position.FUNCTION
+    now = datetime.now(UTC)
+    stage.stores.status.wake("ru_1", now, "traffic", now - timedelta(seconds=5))
+    reconcile(sqs_event(message("ru_1", cause="wake")), CONTEXT)
+    reconcile(sqs_event(message("ru_1", cause="wake")), CONTEXT)
+    assert acts(stage) == ["ModifyRule", "StartInstances", "ModifyRule"]
+    assert alb.traffic.look(alb.place, ["ru_1"])["ru_1"].position is Position.INSTANCES
+    assert refused(stage, "reconcile") == []
+
+
+def test_reconcile_moves_the_traffic_of_a_rule_on_an_alb_before_it_stops(stage: Stage) -> None:
+    instance_id = stage.instance(ResourceState.RUNNING)
+    on_an_alb(stage, instance_id)
+    call_api(stage)("POST", "/rules/ru_1/cool-down", {"minutes": 5, "force": True})
+    stage.calls.clear()
+    reconcile(sqs_event(message("ru_1")), CONTEXT)
+    assert acts(stage) == ["ModifyRule", "StopInstances"]
+    assert stage.state_of(instance_id) == "stopped"
+    assert refused(stage, "reconcile") == []
+
+
+def test_reconcile_and_the_api_may_read_what_an_alb_has_counted(stage: Stage) -> None:
+    instance_id = stage.instance(ResourceState.RUNNING)
+    ago = datetime.now(UTC) - timedelta(minutes=10)
+    draining = RuleStatus(RuleState.STOPPING, since=ago, up_since=ago, drain=Drain(ago, ago, 0))
+    on_an_alb(stage, instance_id, status=draining, idle=timedelta(0))
+    call = call_api(stage)
+    for function in ("api_handler", "reconcile"):
+        stage.calls.clear()
+        if function == "reconcile":
+            reconcile(sqs_event(message("ru_1")), CONTEXT)
+        else:
+            call("GET", "/rules/ru_1/explain")
+        assert "GetMetricData" in [operation for _, operation, _ in stage.calls], function
+        assert refused(stage, function) == []
+
+
+def test_of_an_alb_reconcile_may_change_nothing_but_listener_rules_with_our_tags() -> None:
+    policy = json.loads((ROOT / ".chalice" / "policy-reconcile.json").read_text())
+    elb = [s for s in policy["Statement"] if any(a.startswith("elasticloadbalancing:") for a in s["Action"])]
+    changing = [s for s in elb if not all(":Describe" in action or ":Get" in action for action in s["Action"])]
+    (turn,) = changing
+    assert turn["Action"] == ["elasticloadbalancing:ModifyRule"]
+    tags = {"aws:ResourceTag/autostop:load-balancer": "false", "aws:ResourceTag/autostop:rule": "false"}
+    assert turn["Condition"] == {"Null": tags}
+    assert turn["Resource"] == ["arn:*:elasticloadbalancing:*:*:listener-rule/app/*"]

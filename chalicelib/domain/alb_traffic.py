@@ -1,0 +1,194 @@
+"""Where an ALB sends the traffic of a rule, and what its metrics prove of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.activity import Source, Span
+from chalicelib.domain.decisions import Action, Desired
+from chalicelib.domain.guards import Guard, GuardMetric
+from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.rules import RuleState
+from chalicelib.domain.wish import waits_for_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from chalicelib.domain.decisions import Decision
+    from chalicelib.domain.facts import Facts
+    from chalicelib.domain.guards import Sample
+    from chalicelib.domain.rules import Rule, RuleSpec
+
+WEIGHT = 100
+
+NEWEST = timedelta(minutes=2)
+"""However new the newest point is: the last minutes of a metric may still grow (research/feasibility.md, A2)."""
+
+MAX_SILENCE = timedelta(minutes=10)
+"""CloudWatch is late by minutes at times; by more than that it is silent."""
+
+PACE = timedelta(seconds=30)
+"""Its metrics have a point a minute and are paid for each time that they are asked for."""
+
+READ_BEFORE = timedelta(minutes=30)
+"""So much more than the idle time is read, for what CloudWatch is late by; the rest proves nothing that is asked."""
+
+GUARD_ABOVE = 200_000
+"""Bytes a minute: above what health checks of an ALB, time and SSM make, below what a download or a stream does."""
+
+GUARD_WINDOW = timedelta(minutes=10)
+
+
+class Position(StrEnum):
+    """Where the weights of a rule's listener rules send what comes. `missing`: it has none that forward."""
+
+    INSTANCES = "instances"
+    FUNCTION = "function"
+    MIXED = "mixed"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class AlbPlace:
+    """An ALB as made, and the target group of the warm-up function on it."""
+
+    load_balancer_id: str
+    region: str
+    alb_arn: str
+    listener_arns: tuple[str, ...]
+    function_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One listener rule of ours: its ARN, and the weight of each target group."""
+
+    arn: str
+    groups: tuple[tuple[str, int], ...]
+
+    def position(self, function_group: str) -> Position:
+        """Where it sends what comes; a weight of zero gets nothing."""
+        goes_to = {arn == function_group for arn, weight in self.groups if weight > 0}
+        if len(goes_to) != 1:
+            return Position.MIXED
+        return Position.FUNCTION if goes_to.pop() else Position.INSTANCES
+
+    def put(self, position: Position, function_group: str) -> Weights:
+        """The same listener rule with all of its traffic there; every group stays in it, so that all are checked.
+
+        The function's group is added where somebody took it out. Without any of instances it stays as it is: nowhere
+        to send to is an error for everyone.
+        """
+        to_function = position is Position.FUNCTION
+        arns = dict.fromkeys((*(arn for arn, _ in self.groups), function_group))
+        if len(arns) == 1 and not to_function:
+            return self
+        return replace(
+            self, groups=tuple((arn, WEIGHT if (arn == function_group) is to_function else 0) for arn in arns)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTraffic:
+    """The listener rules of one rule that forward, as they are now."""
+
+    rule_id: str
+    place: AlbPlace
+    weights: tuple[Weights, ...] = ()
+
+    @property
+    def position(self) -> Position:
+        """Where all of them send what comes."""
+        found = {each.position(self.place.function_group) for each in self.weights}
+        if not found:
+            return Position.MISSING
+        return found.pop() if len(found) == 1 else Position.MIXED
+
+    @property
+    def instance_groups(self) -> tuple[str, ...]:
+        """The ARNs of the target groups that are not the function's."""
+        arns = {arn for each in self.weights for arn, _ in each.groups if arn != self.place.function_group}
+        return tuple(sorted(arns))
+
+    def to_change(self, position: Position) -> tuple[Weights, ...]:
+        """What its listener rules must become; those that are so already are left out."""
+        function = self.place.function_group
+        changed = [(each, each.put(position, function)) for each in self.weights]
+        return tuple(new for old, new in changed if old.position(function) is not position and new != old)
+
+
+@dataclass(frozen=True, slots=True)
+class AlbSeries:
+    """A metric of an ALB, by minutes: the requests to one target group, or (None) the LCUs of all of it."""
+
+    region: str
+    alb_arn: str
+    group_arn: str | None = None
+
+
+def source_of(traffic: RuleTraffic) -> Source:
+    """The source that nobody has asked yet: before the idle time can have passed nothing that it knows matters."""
+    name = traffic.place.load_balancer_id
+    diverted = traffic.position is Position.FUNCTION
+    return Source(name, None, MAX_SILENCE, kind="load balancer", asked=False, pace=PACE, diverted=diverted)
+
+
+def proven(
+    source: Source, requests: Sequence[Sequence[Sample]], lcus: Sequence[Sample], since: datetime, now: datetime
+) -> tuple[Source, datetime | None]:
+    """What the metrics of [since, now) prove: the source with its span, and the newest use.
+
+    RequestCount has no point for a minute without requests, and none for one that CloudWatch has not got yet.
+    ConsumedLCUs is always reported: only up to its newest point is the absence of the other a zero.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+    """
+    # A use is as late in its minute as it can have been.
+    last = max((sample.end for samples in requests for sample in samples if sample.value > 0), default=None)
+    used = None if last is None else min(last, now)
+    asked = replace(source, asked=True)
+    if not lcus:
+        return asked, used
+    end = min(max(sample.end for sample in lcus), now - NEWEST)
+    return replace(asked, span=Span(min(since, end), end)), used
+
+
+def read_from(rule: Rule, facts: Facts, now: datetime) -> datetime | None:
+    """From when on the rule's metrics are to be read now; None: whatever they say, nothing would change."""
+    if not facts.within(ResourceState.RUNNING):
+        return None
+    quiet_since = waits_for_evidence(rule, facts, now)
+    if quiet_since is None:
+        return None
+    if rule.status.drain is not None:
+        quiet_since = min(quiet_since, rule.status.drain.since)
+    return max(quiet_since, now - rule.spec.idle - READ_BEFORE)
+
+
+def wanted_position(spec: RuleSpec, decision: Decision, facts: Facts) -> Position | None:
+    """Where the traffic of a rule belongs once its decision is carried out; None: where it is.
+
+    What does not run cannot serve: its traffic belongs to the function, which shows the page and wakes. What is up
+    has its traffic, and so has what runs on because a stop was refused. A dry run diverts nothing.
+    """
+    if decision.action in {Action.DRAIN, Action.STOP}:
+        return Position.FUNCTION
+    if not facts.within(ResourceState.RUNNING, ResourceState.PENDING):
+        return None if spec.dry_run else Position.FUNCTION
+    runs_on = decision.state is RuleState.FAILED and decision.desired is Desired.DOWN
+    if (decision.state is RuleState.UP or runs_on) and facts.within(ResourceState.RUNNING):
+        return Position.INSTANCES
+    return None
+
+
+def with_default_guard(spec: RuleSpec) -> RuleSpec:
+    """An ALB counts a request when it begins: what lasts (WebSocket, a download) is seen by its bytes alone.
+
+    So each rule on an ALB has a guard on the bytes that its resources send, unless it names one of its own.
+    """
+    if any(guard.metric is GuardMetric.NETWORK_BYTES for guard in spec.guards):
+        return spec
+    return replace(spec, guards=(*spec.guards, Guard(GuardMetric.NETWORK_BYTES, GUARD_ABOVE, GUARD_WINDOW)))
