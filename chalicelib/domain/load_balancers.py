@@ -13,6 +13,7 @@ from chalicelib.domain.provision import Phase
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from chalicelib.domain.albs import AlbSettings
     from chalicelib.domain.certificates import Certificate
     from chalicelib.domain.provision import Provision
     from chalicelib.domain.rules import RuleSpec
@@ -35,6 +36,7 @@ class LoadBalancer:
     missing for its rules' ports are added to its groups. `api_key_days`: how long a key that we make for it lives,
     None for ever.
     `balancer_cidrs`: the networks of a balancer in front of a proxy's members, whose own connections are nobody.
+    `alb`: what is an ALB's own, None for a proxy.
     """
 
     id: str
@@ -59,6 +61,7 @@ class LoadBalancer:
     api_key_days: int | None = None
     balancer_cidrs: tuple[str, ...] = ()
     provision: Provision | None = None
+    alb: AlbSettings | None = None
 
     @property
     def status(self) -> str:

@@ -1,4 +1,4 @@
-"""How far the making of a proxy's VM is, as it is stored beside its load balancer."""
+"""How far the making of a load balancer is, as it is stored beside its load balancer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from chalicelib.domain.albs import MadeAlb
     from chalicelib.domain.certificates import Certificate
 
 
@@ -36,7 +37,7 @@ class Provision:
     `api_url`: where the VM reaches the API. `machine` counts the machines asked for, and `subnet` the subnets tried for
     the one at hand: together they make the client token of a launch. `machine_failed`: only another machine can help.
     `proven` are the certificates whose secrets were read and examined. `stuck_since`: AWS has refused ever since, in
-    words that promise to pass. `lease_until`: a worker is at it until then.
+    words that promise to pass. `alb` is what stands of an ALB. `lease_until`: a worker is at it until then.
     """
 
     phase: Phase
@@ -59,6 +60,7 @@ class Provision:
     stuck_since: datetime | None = None
     lease_until: datetime | None = None
     revision: int = 0
+    alb: MadeAlb | None = None
 
 
 def asked_again(provision: Provision, now: datetime) -> Provision:

@@ -13,6 +13,7 @@ from chalicelib.ports.cloud import (
     Sessions,
     WorkQueue,
 )
+from chalicelib.ports.holds import Holds
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
 from chalicelib.ports.provisioning import (
@@ -46,6 +47,7 @@ __all__ = [
     "Ec2Product",
     "EventLog",
     "Health",
+    "Holds",
     "Idempotency",
     "Ids",
     "LastActivity",
