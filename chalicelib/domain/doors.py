@@ -2,8 +2,8 @@
 
 An ALB hands its function no rule: only the target group, which is one per load balancer, and the request. Hosts and
 paths are as the API takes them: `*.` in front of a host stands for any labels, `*` at the end of a path for anything.
-The more particular one wins, as the ALB's own priorities have it: the exact host before the wildcard, the longer wildcard
-before the shorter, then the exact path, then the longer prefix.
+The more particular one wins, as the ALB's own priorities have it: the exact host before the wildcard, the longer
+wildcard before the shorter, then the exact path, then the longer prefix.
 """
 
 from __future__ import annotations
