@@ -6,7 +6,7 @@ Every answer is in docs/reference/warm-up-answers.md. It is no place for anythin
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint
@@ -66,7 +66,7 @@ def _answer(request: AlbRequest, context: object) -> dict[str, Any]:
         if told.outcome is Outcome.UP and request.url is not None:
             return _reply(307, {"Location": request.url, "Cache-Control": "no-store"}, "", multi=request.multi)
     extras = answers.extras(request.load_balancer_id, told) if request.wants_page else Extras()
-    return _said(request, words_of(told, request.host, datetime.now(UTC), extras.expected), told, extras)
+    return _said(request, words_of(told, request.host, answers.clock.now(), extras.expected), told, extras)
 
 
 def _said(request: AlbRequest, words: Words, told: Told, extras: Extras) -> dict[str, Any]:

@@ -26,6 +26,10 @@ PAGE_HEADER = "autostop-page"
 COLOUR = "#1f6feb"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?")
 _ORIGIN = re.compile(r"https://[A-Za-z0-9.-]{1,253}(?::\d{1,5})?")
+_NONCHARACTERS = "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+_UNWRITABLE = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NONCHARACTERS}]")
+"""https://html.spec.whatwg.org/multipage/parsing.html#preprocessing-the-input-stream"""
+
 ALMOST = 0.95
 """As far as the bar goes for what takes longer than usual."""
 
@@ -136,15 +140,15 @@ $header<main>
 def render(view: PageView) -> str:
     """The page as HTML; every text is escaped."""
     brand = view.brand
-    header = _logo(brand) + (f"<p>{escape(brand.title)}</p>" if brand.title else "")
+    header = _logo(brand) + (f"<p>{_text(brand.title)}</p>" if brand.title else "")
     refresh = view.refresh or 0
     return _PAGE.substitute(
-        title=escape(view.title),
+        title=_text(view.title),
         reload=f'<noscript><meta http-equiv="refresh" content="{refresh}"></noscript>\n' if refresh else "",
         style=_style(brand.colour),
         refresh=refresh,
         header=f"<header>{header}</header>\n" if header else "",
-        phase=escape(view.phase),
+        phase=_text(view.phase),
         bar=_bar(view) if view.busy else "",
         time=_time(view) if view.busy else "",
         more=_more(view),
@@ -190,16 +194,16 @@ def _time(view: PageView) -> str:
 def _more(view: PageView) -> str:
     parts = []
     if view.failure:
-        parts.append(f'<div class="failure"><h2>What went wrong</h2><p>{escape(view.failure)}</p></div>')
-    parts += [f"<p>{escape(text)}</p>" for text in view.details if text]
+        parts.append(f'<div class="failure"><h2>What went wrong</h2><p>{_text(view.failure)}</p></div>')
+    parts += [f"<p>{_text(text)}</p>" for text in view.details if text]
     if view.needs:
-        items = "".join(f"<li><span>{escape(name)}</span><span>{escape(how)}</span></li>" for name, how in view.needs)
+        items = "".join(f"<li><span>{_text(name)}</span><span>{_text(how)}</span></li>" for name, how in view.needs)
         parts.append(f"<h2>What it needs first</h2><ul>{items}</ul>")
     return "".join(parts)
 
 
 def _footer(brand: Brand, refresh: int) -> str:
-    parts = [f"<p>{escape(brand.text)}</p>"] if brand.text else []
+    parts = [f"<p>{_text(brand.text)}</p>"] if brand.text else []
     if refresh:
         parts.append("<p>This page looks again by itself; there is nothing to do but wait.</p>")
     return "".join(parts)
@@ -208,7 +212,12 @@ def _footer(brand: Brand, refresh: int) -> str:
 def _logo(brand: Brand) -> str:
     if _origin(brand.logo_url) is None:
         return ""
-    return f'<img src="{escape(brand.logo_url)}" alt="">'
+    return f'<img src="{_text(brand.logo_url)}" alt="">'
+
+
+def _text(text: str) -> str:
+    """Escaped, without what HTML has no way to write."""
+    return escape(_UNWRITABLE.sub(" ", text))
 
 
 def _duration(seconds: float) -> str:

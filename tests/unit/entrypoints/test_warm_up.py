@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from chalicelib import bootstrap
+from chalicelib.adapters.memory.clock import VirtualClock
 from chalicelib.domain.albs import AlbSettings, Theme
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.decisions import Reason
@@ -106,8 +107,11 @@ def test_a_browser_gets_the_page_and_the_rule_is_started_once(alb: Stage) -> Non
     assert refused(alb, "warm_up") == []
 
 
-def test_a_burst_of_a_thousand_costs_a_read_each_and_one_start(alb: Stage) -> None:
+def test_a_burst_of_a_thousand_costs_a_read_each_and_one_start(alb: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     add(alb)
+    at_once = VirtualClock(datetime.now(UTC))
+    for one in (bootstrap.answer_traffic(), bootstrap.answer_traffic().warm_up):
+        monkeypatch.setattr(one, "clock", at_once)
     for _ in range(1_000):
         assert warm_up(alb_event(accept="*/*"), CONTEXT)["statusCode"] == 503
     calls = asked(alb)
