@@ -65,7 +65,8 @@ def words_of(told: Told, host: str, now: datetime, expected: float | None = None
     if expected is not None and told.seconds is not None:
         wait = max(REFRESH, min(30, round(expected - told.seconds)))
     failure = (told.rule.status.detail or "") if told.outcome is Outcome.FAILED else ""
-    return Words(503, f"{name} is starting", _phase(told), (), failure, wait, busy=True)
+    how = "has not started yet" if told.outcome is Outcome.FAILED else "is starting"
+    return Words(503, f"{name} {how}", _phase(told), (), failure, wait, busy=True)
 
 
 def view_of(words: Words, told: Told, extras: Extras, *, again: bool) -> PageView:
@@ -78,7 +79,7 @@ def view_of(words: Words, told: Told, extras: Extras, *, again: bool) -> PageVie
         details,
         words.failure,
         words.busy,
-        told.seconds if words.busy and told.outcome is not Outcome.UP else None,
+        told.seconds if told.outcome is Outcome.STARTING else None,
         extras.expected,
         tuple((name, _STATES[state]) for name, state in extras.needs),
         refresh,

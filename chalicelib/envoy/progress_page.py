@@ -66,7 +66,10 @@ class PageView:
 
 _STYLE = Template("""
 :root{color-scheme:light dark;--accent:$colour;--text:#1c2128;--soft:#57606a;--ground:#fff;--line:#d0d7de;--bad:#a40e26}
-@media (prefers-color-scheme:dark){:root{--text:#e6edf3;--soft:#9da7b3;--ground:#0d1117;--line:#3d444d;--bad:#ff9492}}
+@media (prefers-color-scheme:dark){
+:root{--text:#e6edf3;--soft:#9da7b3;--ground:#0d1117;--line:#3d444d;--bad:#ff9492}
+@supports (color:color-mix(in srgb,red,white)){:root{--accent:color-mix(in srgb,$colour 55%,white)}}
+}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--text);font:1.0625rem/1.5 system-ui,-apple-system,sans-serif}
 header,main,footer{max-width:38rem;margin:0 auto;padding:0 1.25rem}
@@ -77,9 +80,18 @@ h1{font-size:1.6rem;line-height:1.25;margin:1.25rem 0 .5rem;overflow-wrap:anywhe
 h1::after{content:"";display:block;width:3.5rem;height:4px;margin-top:.75rem;border-radius:2px;background:var(--accent)}
 h2{font-size:1.0625rem;margin:1.5rem 0 .25rem}
 p,li{overflow-wrap:anywhere}
-progress{width:100%;height:.75rem;accent-color:var(--accent)}
+progress{appearance:none;width:100%;height:.75rem;border:0;border-radius:.375rem;background:var(--line);overflow:hidden}
+progress::-webkit-progress-bar{background:var(--line)}
+progress::-webkit-progress-value{background:var(--accent)}
+progress::-moz-progress-bar{background:var(--accent)}
+progress:not([value])::-moz-progress-bar{background:transparent}
+progress:not([value]){background:linear-gradient(90deg,var(--line) 30%,var(--accent) 50%,var(--line) 70%) 0 0/200% 100%}
+progress:not([value])::-webkit-progress-bar{background:transparent}
+@media (prefers-reduced-motion:no-preference){progress:not([value]){animation:on 2s linear infinite}}
+@keyframes on{from{background-position:150% 0}to{background-position:-50% 0}}
 ul{margin:0;padding:0;list-style:none}
 li{display:flex;justify-content:space-between;gap:1rem;padding:.25rem 0;border-bottom:1px solid var(--line)}
+li span+span{flex:none;max-width:50%;color:var(--soft)}
 .soft,footer{color:var(--soft);font-size:.9375rem}
 .failure{border-left:4px solid var(--bad);padding:.1rem 0 .1rem 1rem;margin:1.25rem 0}
 .failure h2{color:var(--bad);margin-top:.25rem}
