@@ -13,7 +13,7 @@ from chalice.app import Blueprint
 
 from chalicelib import bootstrap
 from chalicelib.domain.errors import AutoStopError
-from chalicelib.entrypoints import logging_setup
+from chalicelib.entrypoints import cold_start, logging_setup
 from chalicelib.entrypoints.alb_events import read
 from chalicelib.entrypoints.warm_up_words import Words, brand_of, problem_of, view_of, words_of
 from chalicelib.envoy.progress_page import PAGE_HEADER, PageView, render, security_headers
@@ -36,6 +36,11 @@ _TROUBLE = Words(503, "Not reachable now", "AutoStop cannot look it up at the mo
 def warm_up(event: dict[str, Any], context: object) -> dict[str, Any]:
     """An ALB calls this; the answer is in the form that it wants."""
     logging_setup.set_up()
+    with cold_start.hurried():
+        return _handle(event, context)
+
+
+def _handle(event: object, context: object) -> dict[str, Any]:
     request = read(event)
     if request is None:
         log.warning("no request of an ALB")
