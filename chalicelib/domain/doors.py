@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from chalicelib.domain.routes import HttpRoute
+
 LONGEST_HOST = 253
 MOST_LABELS = 127
 """https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4"""
@@ -62,6 +64,18 @@ class Doors:
             if best is not None:
                 return best[1]
         return None
+
+
+def leads_to(routes: Iterable[HttpRoute], host: str, path: str, port: int | None = None) -> bool:
+    """Whether these routes, a rule's own, have that door: what was read of it a while ago may be old."""
+    names = set(_names(host))
+    return any(
+        route.action == "forward"
+        and (port is None or route.listen_port == port)
+        and not names.isdisjoint(name.lower() for name in route.hosts)
+        and any(path_matches(pattern, path) for pattern in route.paths)
+        for route in routes
+    )
 
 
 def path_matches(pattern: str, path: str) -> bool:

@@ -71,7 +71,8 @@ def _answer(request: AlbRequest, context: object) -> dict[str, Any]:
         if told.outcome is Outcome.UP and request.url is not None:
             return _reply(307, {"Location": request.url, "Cache-Control": "no-store"}, "", multi=request.multi)
     extras = answers.extras(request.load_balancer_id, told) if request.wants_page else Extras()
-    return _said(request, words_of(told, request.host, answers.clock.now(), extras.expected), told, extras)
+    words = words_of(told, request.host, answers.clock.now(), answers.expected(told))
+    return _said(request, words, told, extras)
 
 
 def _said(request: AlbRequest, words: Words, told: Told, extras: Extras) -> dict[str, Any]:

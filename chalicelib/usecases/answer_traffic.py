@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from chalicelib.domain.doors import Doors
+from chalicelib.domain.doors import Doors, leads_to
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.events import EventKind
 from chalicelib.domain.ignoring import ignored_by
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 DOORS_KEPT = timedelta(seconds=20)
 """A rule that is new on a host that another has is found so much later in a process that knows the host."""
+
+DOORS_BELIEVED = timedelta(seconds=2)
+"""For so long a process takes them at their word that a host is nobody's: strangers can ask for any host."""
 
 THEME_KEPT = timedelta(minutes=5)
 STARTS_KEPT = timedelta(minutes=5)
@@ -154,46 +157,63 @@ class AnswerTraffic:
     def look(self, told: Told) -> Told:
         """How far the rule of an earlier answer is now; it wakes nothing."""
         if told.rule is None or told.progress is None:
-            return told
+            return told  # nobody waits for it
         try:
             rule = self.rules.get(told.rule.id)
         except NotFoundError:
             return Told(Outcome.UNKNOWN)
         if rule.held_down(self.clock.now()) is not None:
             return Told(Outcome.KEPT_DOWN, rule, told.progress)
+        self._nudge(rule)
         return self._told(rule, told.progress)
 
-    def extras(self, load_balancer_id: str, told: Told) -> Extras:
-        """What a page shows besides. A rule that was down a moment ago is not asked about more than that."""
-        now = self.clock.now()
-        theme = self._themes.get(load_balancer_id, now, lambda: self._theme(load_balancer_id))
+    def expected(self, told: Told) -> float | None:
+        """Seconds that a start of its rule takes, None if none was seen.
+
+        Of a rule that was down a moment ago it is not asked: a burst comes then, and costs one read a request.
+        """
         rule = told.rule
+        waits = told.outcome in {Outcome.STARTING, Outcome.FAILED}
+        if rule is None or not waits or rule.status.state is RuleState.DOWN:
+            return None
+        return self._starts.get(rule.id, self.clock.now(), lambda: self._usual(rule.id))
+
+    def extras(self, load_balancer_id: str, told: Told) -> Extras:
+        """What a page shows besides."""
+        now, rule = self.clock.now(), told.rule
+        theme = self._themes.get(load_balancer_id, now, lambda: self._theme(load_balancer_id))
         if rule is None or told.outcome not in {Outcome.STARTING, Outcome.FAILED}:
             return Extras(theme)
         needs = self._needs.get(rule.id, now, lambda: self._needed(rule)) if rule.spec.depends_on else ()
-        if rule.status.state is RuleState.DOWN:
-            return Extras(theme, None, needs)
-        return Extras(theme, self._starts.get(rule.id, now, lambda: self._usual(rule.id)), needs)
+        return Extras(theme, self.expected(told), needs)
 
     # Below
 
     def _rule(self, visit: Visit) -> Rule | None:
-        doors = self._doors.get(
-            visit.load_balancer_id,
-            self.clock.now(),
-            lambda: Doors.read(self.proxies.rules(visit.load_balancer_id)),
-        )
-        rule_id = doors.rule_for(visit.host, visit.path, visit.port)
-        if rule_id is None:
-            return None
+        """Whose door it is; where what is kept is older than the rules, by reading it again, once."""
+        key, now = visit.load_balancer_id, self.clock.now()
+        for last in (False, True):
+            doors = self._doors.get(key, now, lambda: Doors.read(self.proxies.rules(key)))
+            rule_id = doors.rule_for(visit.host, visit.path, visit.port)
+            if rule_id is None:
+                fresh = now - self._doors.of[key][0] < DOORS_BELIEVED
+            else:
+                rule = self._own(rule_id, visit)
+                if rule is not None:
+                    return rule
+                fresh = False
+            if last or fresh:
+                break
+            del self._doors.of[key]
+        return None
+
+    def _own(self, rule_id: str, visit: Visit) -> Rule | None:
         try:
             rule = self.rules.get(rule_id)
         except NotFoundError:
-            rule = None
-        if rule is None or rule.spec.load_balancer_id != visit.load_balancer_id:
-            self._doors.of.pop(visit.load_balancer_id, None)  # they are older than the rules
             return None
-        return rule
+        here = rule.spec.load_balancer_id == visit.load_balancer_id
+        return rule if here and leads_to(rule.spec.http, visit.host, visit.path, visit.port) else None
 
     def _told(self, rule: Rule, progress: WakeProgress) -> Told:
         now, status = self.clock.now(), rule.status

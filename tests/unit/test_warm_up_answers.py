@@ -6,12 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from chalicelib.domain.compact import compact_rule
+from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.holding import PLACES
 from chalicelib.domain.routes import HttpRoute
 from chalicelib.domain.rules import RuleState, WhileStarting
-from chalicelib.usecases.answer_traffic import DOORS_KEPT, AnswerTraffic, Outcome, Visit
+from chalicelib.entrypoints.warm_up_words import words_of
+from chalicelib.usecases.answer_traffic import DOORS_BELIEVED, AnswerTraffic, Outcome, Visit
 from chalicelib.usecases.hold_traffic import HoldTraffic
 from chalicelib.usecases.warm_up import WakeCause
+from tests.builders import make_rule
 from tests.unit.world import World
 
 VISIT = Visit("lb_1", "app.example.com", "/")
@@ -91,13 +95,50 @@ def test_only_hold_holds(front):
 def test_a_rule_that_moved_to_another_host_is_found_there_and_nowhere_else(front):
     assert front.answers.visit(VISIT).outcome is Outcome.STARTING
     front.world.change("ru_1", http=(HttpRoute(("new.example.com",), target_port=8080),))
-    new = Visit("lb_1", "new.example.com", "/")
-    front.world.clock.advance(DOORS_KEPT)
-    assert front.answers.visit(new).outcome is Outcome.STARTING
     assert front.answers.visit(VISIT).outcome is Outcome.UNKNOWN
+    assert front.answers.visit(Visit("lb_1", "new.example.com", "/")).outcome is Outcome.STARTING
+
+
+def test_a_rule_that_is_new_is_found_soon_and_strangers_do_not_have_the_doors_read_for_each_request(front):
+    asked = []
+    rules = front.world.stores.proxies.rules
+    front.world.stores.proxies.rules = lambda id_: asked.append(id_) or rules(id_)
+    new = Visit("lb_1", "new.example.com", "/")
+    for _ in range(100):
+        assert front.answers.visit(new).outcome is Outcome.UNKNOWN
+    assert len(asked) == 1
+    front.world.change("ru_1", http=(HttpRoute(("new.example.com",), target_port=8080),))
+    front.world.clock.advance(DOORS_BELIEVED)
+    assert front.answers.visit(new).outcome is Outcome.STARTING
+
+
+def test_a_rule_in_place_of_another_is_found_at_once(front):
+    assert front.answers.visit(VISIT).outcome is Outcome.STARTING
+    front.world.stores.rules.delete(front.world.rule)
+    rule = make_rule("ru_2")
+    front.world.stores.rules.create(rule, compact_rule("ru_2", rule.spec, []))
+    assert front.answers.visit(VISIT).rule.id == "ru_2"
 
 
 def test_a_rule_that_is_gone_is_nobodys_at_once(front):
     assert front.answers.visit(VISIT).outcome is Outcome.STARTING
     front.world.stores.rules.delete(front.world.rule)
     assert front.answers.visit(VISIT).outcome is Outcome.UNKNOWN
+
+
+def test_who_waits_is_told_to_ask_again_when_a_start_is_usually_over(front):
+    now = front.world.clock.now()
+    events = [
+        Event(f"ev_x{n}", now - timedelta(days=1), EventKind.STATE_CHANGED, "ru_1", "autostop", "up", seconds=seconds)
+        for n, seconds in enumerate((40.0, 20.0, 900.0))
+    ]
+    front.world.stores.events.append(events)
+    assert front.answers.expected(front.answers.visit(VISIT)) is None, "in a burst nobody reads it"
+    front.world.work()
+    told = front.answers.visit(VISIT)
+    assert told.outcome is Outcome.STARTING
+    assert front.answers.expected(told) == 40
+    front.world.clock.advance(timedelta(seconds=28))
+    told = front.answers.visit(VISIT)
+    words = words_of(told, "app.example.com", front.world.clock.now(), front.answers.expected(told))
+    assert words.retry_after == 12
