@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.compact import compact_rule
-from chalicelib.domain.doors import Doors
+from chalicelib.domain.doors import Doors, leads_to
 from chalicelib.domain.ignoring import ignored_by
 from chalicelib.domain.routes import HttpRoute, Ignore
 from chalicelib.entrypoints.alb_events import read
@@ -53,6 +53,23 @@ def test_one_host_on_two_listeners_leads_to_two_rules():
     assert found.rule_for("a.example.com", "/", 80) == "ru_80"
     assert found.rule_for("a.example.com", "/", 443) == "ru_443"
     assert found.rule_for("a.example.com", "/", 8443) is None
+
+
+HOSTS = st.sampled_from(["a.x", "*.x", "*.a.x", "B.x", "b.x", "x", "y.a.x", ""])
+PATHS = st.sampled_from(["/*", "/a", "/a*", "/a/*", "/", "/a/b"])
+ROUTES = st.builds(
+    HttpRoute,
+    st.lists(HOSTS, min_size=1, max_size=3).map(tuple),
+    st.lists(PATHS, min_size=1, max_size=3).map(tuple),
+    listen_port=st.sampled_from([80, 443]),
+    action=st.sampled_from(["forward", "redirect"]),
+)
+
+
+@given(ROUTES, HOSTS, PATHS, st.sampled_from([None, 80, 443]))
+def test_a_door_that_is_found_is_one_of_its_rule_and_the_other_way_round(route, host, path, port):
+    found = doors(ru_1=route).rule_for(host.lower(), path, port)
+    assert (found == "ru_1") is leads_to((route,), host.lower(), path, port)
 
 
 def test_what_only_redirects_is_no_door():
