@@ -14,7 +14,7 @@ from urllib.parse import quote
 _GROUP = re.compile(
     r"arn:[a-z0-9-]+:elasticloadbalancing:[a-z0-9-]+:\d{12}:targetgroup/as-(lb-[a-z0-9-]{1,29})/\S{1,64}"
 )
-_HOST = re.compile(r"[a-z0-9_*-]{1,63}(?:\.[a-z0-9_*-]{1,63})*")
+_HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 LONGEST_HOST = 253
 LONGEST_PATH = 16_384
 """An ALB takes request lines of 16 KB.

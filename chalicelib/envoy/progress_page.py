@@ -98,10 +98,11 @@ li span+span{flex:none;max-width:50%;color:var(--soft)}
 footer{padding-top:1.5rem;padding-bottom:2rem}
 """)
 
-# It takes over each part that changed; the status only where its words did, so that nothing is read out twice.
+# It takes over each part that changed; the status only where its words did, so that nothing is read out twice. What a
+# balancer answers while it turns to the targets, a few times at most, is no reason to leave.
 SCRIPT = """
 (function () {
-  var body = document.body, wait = Number(body.dataset.refresh) * 1000;
+  var body = document.body, wait = Number(body.dataset.refresh) * 1000, odd = 0;
   if (!wait || !window.fetch || !window.DOMParser) return;
   function take(text) {
     var fresh = new DOMParser().parseFromString(text, "text/html");
@@ -116,7 +117,13 @@ SCRIPT = """
   function look() {
     fetch(location.href, {headers: {"accept": "text/html", "autostop-poll": "1"}, cache: "no-store",
                           redirect: "manual"}).then(function (answer) {
-      if (!answer.headers.get("autostop-page")) { wait = 0; location.reload(); return; }
+      if (!answer.headers.get("autostop-page")) {
+        if (answer.status >= 502 && answer.status <= 504 && ++odd < 5) return;
+        wait = 0;
+        location.reload();
+        return;
+      }
+      odd = 0;
       return answer.text().then(take);
     }).catch(function () {}).then(again);
   }

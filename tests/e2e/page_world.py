@@ -30,11 +30,12 @@ CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 29_000)
 
 
 class PageWorld:
-    """`up`: whether the instances have the traffic. Time is the world's own."""
+    """`up`: whether the instances have the traffic; `turning`: so many 502 come first. Time is the world's own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = World()
         self.up = False
+        self.turning = 0
         self.asked: list[str] = []
         w, s = self.world, self.world.stores
         theme = Theme("Staging", None, "#0f5132", "Questions? Ask the platform team.")
@@ -62,7 +63,10 @@ class PageWorld:
             def do_GET(self) -> None:
                 world.asked.append(self.path)
                 answer = {"statusCode": 200, "headers": {"Content-Type": "text/html"}, "body": "<h1>The app</h1>"}
-                if not world.up:
+                if world.up and world.turning:
+                    world.turning -= 1
+                    answer = {"statusCode": 502, "headers": {"Content-Type": "text/html"}, "body": "502 Bad Gateway"}
+                elif not world.up:
                     answer = warm_up(world.event(self.command, self.path, dict(self.headers)), CONTEXT)
                 body = answer["body"].encode()
                 self.send_response(answer["statusCode"])

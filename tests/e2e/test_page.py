@@ -149,6 +149,17 @@ def test_with_javascript_it_tells_what_changed_without_loading_again_and_then_le
     assert policy == [], "the page's own policy stops nothing of it"
 
 
+def test_what_the_balancer_answers_while_it_turns_to_the_instances_is_never_shown(world, open_window):
+    world.rule(starting(world))
+    window = open_window()
+    window.page.evaluate("window.neverLoadedAgain = true")
+    world.turning, world.up = 2, True
+    window.page.wait_for_timeout(3_000)
+    assert window.page.evaluate("window.neverLoadedAgain") is True
+    assert "app.localhost is starting" in window.text()
+    window.page.wait_for_selector("text=The app", timeout=10_000)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nobody_is_shut_out_by_light_or_by_dark(world, open_window, scheme):
     with_history(world)
