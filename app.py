@@ -13,6 +13,7 @@ from chalicelib.entrypoints import (
     savings_rollup,
     tick,
     tracing,
+    warm_up,
 )
 from chalicelib.entrypoints.api import account, account_settings, balancers, install, rules, savings, schedules
 from chalicelib.entrypoints.api.routing import as_problem
@@ -24,5 +25,5 @@ app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
 for part in (account, account_settings, rules, schedules, balancers, install, savings):
     app.register_blueprint(part.routes.blueprint)
-for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, provision, savings_rollup):
+for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, provision, savings_rollup, warm_up):
     app.register_blueprint(module.bp)

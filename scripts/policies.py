@@ -68,6 +68,12 @@ TABLES: dict[str, dict[str, list[str]]] = {
     },
     "provision_sweep": {"load-balancers": ["Scan"]},
     "savings_rollup": {"load-balancers": ["GetItem"], "proxies": ["Query"], "usage": ["PutItem", "Query"]},
+    "warm_up": {
+        "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
+        "load-balancers": ["GetItem"],
+        "proxies": ["DeleteItem", "PutItem", "Query"],
+        "events": ["BatchWriteItem", "Query"],
+    },
 }
 
 # Queries of indexes, by table.
@@ -78,7 +84,7 @@ INDEXES: dict[str, dict[str, str]] = {
     "savings_rollup": {"usage": "by-day"},
 }
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
+SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "warm_up"})
 RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "discover", "provision", "provision_sweep"})
 PROVISIONS = frozenset({"provision"})

@@ -1,26 +1,21 @@
-"""The progress page, and what clients that are no browsers get instead."""
+"""The progress page as the agent fills it in, and what clients that are no browsers get instead."""
 
 from __future__ import annotations
 
 import json
-from html import escape
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="2"><meta name="color-scheme" content="light dark"><title>{title}</title>
-<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto 0;padding:0 1.5rem}}
-h1{{font-size:1.5rem}}progress{{width:100%}}small{{opacity:.75}}</style></head>
-<body><main role="status" aria-live="polite"><h1>{title}</h1>{bar}<p>{phase}</p><p><small>{detail}</small></p></main>
-</body></html>
-"""
+from chalicelib.envoy.progress_page import PAGE_HEADER, PageView, render, security_headers
+
+REFRESH = 2
+HEADERS = {PAGE_HEADER: "1", **security_headers()}
 
 
 def html(host: str, phase: str, seconds: int | None, detail: str, *, starting: bool) -> str:
     """The page; every text is escaped: host and path come from the request."""
     title = f"{host} is starting" if starting else f"{host} is not running"
-    said = f"{phase}, {seconds} seconds so far" if starting and seconds is not None else phase
-    bar = '<progress aria-label="starting"></progress>' if starting else ""
-    return PAGE.format(title=escape(title), bar=bar, phase=escape(said), detail=escape(detail))
+    # What may not start now may later: the browser finds out, and who looks at the page need not load it again.
+    refresh = REFRESH if starting else 60
+    return render(PageView(title, phase, (detail,), busy=starting, seconds=seconds, refresh=refresh))
 
 
 def problem(host: str, phase: str, detail: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from chalicelib.agent.page import html, problem
+from chalicelib.agent.page import HEADERS, html, problem
 from chalicelib.envoy.clusters import RULE_HEADER, SOURCE_HEADER
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class WarmUpServer:
         headers = {"Retry-After": "2" if said.starting else "60", "Cache-Control": "no-store"}
         if request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", ""):
             body = html(host, said.phase, said.seconds, said.detail, starting=said.starting)
-            return web.Response(status=503, text=body, content_type="text/html", headers=headers)
+            return web.Response(status=503, text=body, content_type="text/html", headers=headers | HEADERS)
         body = problem(host, said.phase, said.detail)
         return web.Response(status=503, text=body, content_type="application/problem+json", headers=headers)
 

@@ -15,6 +15,7 @@ from chalicelib.ports.cloud import (
     Sessions,
     WorkQueue,
 )
+from chalicelib.ports.holds import Holds
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
 from chalicelib.ports.provisioning import (
@@ -54,6 +55,7 @@ __all__ = [
     "Ec2Product",
     "EventLog",
     "Health",
+    "Holds",
     "Idempotency",
     "Ids",
     "LastActivity",

@@ -63,9 +63,17 @@ class WakeProgress:
     until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A rule as it is after the wake, and how far it is."""
+
+    rule: Rule
+    progress: WakeProgress
+
+
 @dataclass(slots=True)
 class WarmUp:
-    """What a proxy (and later the warm-up function of an ALB) calls when somebody is there."""
+    """What a proxy and the warm-up function of an ALB call when somebody is there."""
 
     rules: RuleRepository
     status: RuleStatusStore
@@ -85,24 +93,27 @@ class WarmUp:
         )
 
     def _wake(self, load_balancer_id: str, rule_id: str, cause: WakeCause) -> WakeProgress | None:
-        now = self.clock.now()
         try:
             rule = self.rules.get(rule_id)
         except NotFoundError:
             return None
-        if rule.spec.load_balancer_id != load_balancer_id:
-            return None
+        return self.read(rule, cause).progress if rule.spec.load_balancer_id == load_balancer_id else None
+
+    def read(self, rule: Rule, cause: WakeCause) -> Woken:
+        """Wake a rule that was read just now: who has it need not read it again. Raises NotFoundError if it is gone."""
+        now = self.clock.now()
         held = rule.held_down(now)
         recent = rule.status.woken_at is not None and rule.status.woken_at >= now - BURST
         if held is None and not recent:
             before = rule
-            rule = self.status.wake(rule_id, now, cause.actor, now - BURST)
-            if rule.revision != before.revision:
+            rule = self.status.wake(rule.id, now, cause.actor, now - BURST)
+            # Not by its revision: whoever loses the race for the wake reads a newer one, too.
+            if (rule.status.woken_at, rule.status.woken_by) == (now, cause.actor):
                 self._ask(before, rule, cause, now)
         failure = rule.status.detail if rule.status.state is RuleState.FAILED else None
         reason = held.reason if held else rule.status.reason
-        return WakeProgress(
-            rule_id,
+        progress = WakeProgress(
+            rule.id,
             rule.status.state,
             _PHASES[rule.status.state],
             rule.status.since,
@@ -111,6 +122,7 @@ class WarmUp:
             held.words if held else failure,
             held.until if held else None,
         )
+        return Woken(rule, progress)
 
     def _ask(self, before: Rule, rule: Rule, cause: WakeCause, now: datetime) -> None:
         self.queue.send([request_for(rule, "wake", now)])

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from scripts.benches import config, decide, imports, ingest, reconcile
+from scripts.benches import config, decide, imports, ingest, reconcile, warmup
 from scripts.benches.proxy import bench as proxy
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def main() -> None:
         "reconcile": reconcile.run,
         "ingest": ingest.run,
         "config": config.run,
+        "warmup": warmup.run,
         "proxy": lambda: proxy.run(sizes),
     }
     names = options.names or list(benches)

@@ -29,6 +29,7 @@ HANDLERS = {
     "ec2_state": "bootstrap.state_change()",
     "ec2_calls": "bootstrap.manual_change()",
     "proxy_logs": "bootstrap.ingest()",
+    "warm_up": "bootstrap.answer_traffic()",
 }
 
 

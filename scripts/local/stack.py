@@ -92,6 +92,7 @@ def deploy(cloud: Cloud) -> Deployed:
         "discover": "Discover",
         "ec2_state": "Ec2State",
         "proxy_logs": "ProxyLogs",
+        "warm_up": "WarmUp",
     }
     api_url = f"{cloud.url}/restapis/{physical['RestAPI']}/api/_user_request_"
     return Deployed(api_url, base_stack.variables(base), {name: physical[logical] for name, logical in names.items()})

@@ -51,6 +51,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "Provision": "chalicelib.entrypoints.provision.provision",
         "ProvisionSweep": "chalicelib.entrypoints.provision.provision_sweep",
         "SavingsRollup": "chalicelib.entrypoints.savings_rollup.savings_rollup",
+        "WarmUp": "chalicelib.entrypoints.warm_up.warm_up",
     }
     for name, properties in functions.items():
         key = "api_handler" if name == "APIHandler" else properties["Handler"].rsplit(".", 1)[1]
@@ -84,6 +85,7 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "Provision": (512, 150),
         "ProvisionSweep": (512, 60),
         "SavingsRollup": (1024, 600),
+        "WarmUp": (1024, 29),
     }
     only = {"AUTOSTOP_SHORTEST_IDLE_MINUTES": "APIHandler", "AUTOSTOP_HEARTBEAT_SECONDS": "ProxyLogs"}
     for name, properties in functions.items():

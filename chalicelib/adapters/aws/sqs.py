@@ -37,15 +37,16 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class SqsQueue:
-    """Implements WorkQueue."""
+    """Implements WorkQueue. `make` answers the client of a service in a region, the same one each time."""
 
-    def __init__(self, queue_url: str, region: str) -> None:
+    def __init__(self, queue_url: str, region: str, make: Callable[[str, str], object] = client) -> None:
         self._url = queue_url
         self._region = region
+        self._make = make
 
     def send(self, requests: Sequence[ReconcileRequest], delay: timedelta | None = None) -> None:
         seconds = min(LONGEST_DELAY, max(0, math.ceil(delay.total_seconds()))) if delay else 0
-        sqs = cast("SQSClient", client("sqs", self._region))
+        sqs = cast("SQSClient", self._make("sqs", self._region))
         failed: list[BatchResultErrorEntryTypeDef] = []
         for start in range(0, len(requests), BATCH):
             with translated():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
+from chalicelib.adapters.memory.holds import MemoryHolds
 from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
 from chalicelib.adapters.memory.paging import page
@@ -224,3 +225,4 @@ class MemoryStores:
         self.back_offs = MemoryBackOffs()
         self.usage = MemoryUsage(clock)
         self.account = MemoryAccount()
+        self.holds = MemoryHolds(clock)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from chalicelib.domain import alb_limits
 from chalicelib.domain.decisions import Reason
+from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.guards import GuardMetric
 from chalicelib.domain.membership import MAX_LEFT_OUT
 from chalicelib.domain.resources import OWN_ACCOUNT
@@ -118,7 +120,7 @@ def rule_view(rule: Rule, services: Services) -> Json:
         "resources_observed": [{"id": s.id, "state": s.state.value, "private_ip": s.private_ip} for s in status.seen],
         "startable": held is None,
         "not_startable": held and {"code": held.reason.value, "words": held.words, "until": stamp(held.until)},
-        "warnings": _warnings(rule),
+        "warnings": [*_warnings(rule), *_of_its_balancer(rule, services)],
         "created_at": stamp(rule.created_at),
         "updated_at": stamp(rule.updated_at),
         "version": rule.version,
@@ -172,6 +174,16 @@ def _override(override: Override | None, now: datetime) -> Json | None:
         "reason": override.reason,
         "force": override.force,
     }
+
+
+def _of_its_balancer(rule: Rule, services: Services) -> tuple[str, ...]:
+    """What its load balancer cannot serve. Costs one read, for rules with HTTP routes alone."""
+    if rule.spec.load_balancer_id is None or not rule.spec.http:
+        return ()
+    try:
+        return alb_limits.warnings_of(rule.spec, services.manage_load_balancers.stored(rule.spec.load_balancer_id))
+    except NotFoundError:
+        return ()  # it was deleted a moment ago
 
 
 def _warnings(rule: Rule) -> list[str]:

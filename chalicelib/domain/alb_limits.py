@@ -1,0 +1,26 @@
+"""What an ALB refuses before its function sees it, and so cannot wake a rule. Pure.
+
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.domain.load_balancers import LoadBalancerKind
+
+if TYPE_CHECKING:
+    from chalicelib.domain.load_balancers import LoadBalancer
+    from chalicelib.domain.rules import RuleSpec
+
+_USE_A_PROXY = "Rules that need it use a proxy."
+_WARNINGS = (
+    "While it is down the ALB itself answers WebSocket upgrades with 400: they do not wake it. " + _USE_A_PROXY,
+    "While it is down the ALB itself refuses bodies over 1 MB: they do not wake it. " + _USE_A_PROXY,
+)
+
+
+def warnings_of(spec: RuleSpec, balancer: LoadBalancer) -> tuple[str, ...]:
+    """For a rule with HTTP routes on an ALB; none for others."""
+    on_alb = balancer.kind is LoadBalancerKind.ALB
+    return _WARNINGS if on_alb and any(route.action == "forward" for route in spec.http) else ()
