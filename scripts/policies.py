@@ -50,6 +50,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "back-offs": ["GetItem", "PutItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
+    "rds_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
         "load-balancers": ["GetItem"],
@@ -75,7 +76,7 @@ INDEXES: dict[str, dict[str, str]] = {
     "savings_rollup": {"usage": "by-day"},
 }
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state"})
+SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "rds_state"})
 RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "provision", "provision_sweep"})
 PROVISIONS = frozenset({"provision"})
@@ -86,6 +87,8 @@ PRICED = frozenset({"api_handler", "savings_rollup"})
 RECEIVE = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
+# All databases of a region are asked for at once; these know no narrower resource then.
+_DATABASES = ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
 # What a load balancer names is looked at before it is stored; EC2's describes of these know no resources either.
 _NETWORK = [
@@ -97,14 +100,22 @@ _NETWORK = [
 ]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
-    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS, *_NETWORK],
-    "reconcile": [*_LOOK, *_GUARDS],
-    "discover": ["ec2:DescribeInstanceAttribute", *_FIND],
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_DATABASES, *_GUARDS, *_NETWORK],
+    "reconcile": [*_LOOK, *_DATABASES, *_GUARDS],
+    "discover": ["ec2:DescribeInstanceAttribute", *_FIND, *_DATABASES],
 }
 ACTS: dict[str, list[str]] = {
     # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
     "api_handler": ["ec2:StartInstances"],
     "reconcile": ["ec2:StartInstances", "ec2:StopInstances"],
+}
+# The same of databases, by what they are part of an ARN as.
+DATABASE_ACTS: dict[str, dict[str, list[str]]] = {
+    "api_handler": {"db": ["rds:StartDBInstance"], "cluster": ["rds:StartDBCluster"]},
+    "reconcile": {
+        "db": ["rds:StartDBInstance", "rds:StopDBInstance"],
+        "cluster": ["rds:StartDBCluster", "rds:StopDBCluster"],
+    },
 }
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
@@ -140,6 +151,8 @@ def policy(function: str) -> dict[str, Any]:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.
         statements.append(_allow("Act", ACTS[function], ["arn:*:ec2:*:*:instance/*"]))
+    for part, actions in DATABASE_ACTS.get(function, {}).items():
+        statements.append(_allow(_sid("act", part), actions, [f"arn:*:rds:*:*:{part}:*"]))
     if function in CONNECTS:
         statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}

@@ -143,6 +143,13 @@ class Source:
     islands: tuple[Span, ...] = ()
     raw: bool = False
     """An Envoy without our agent."""
+    by: str = "proxy"
+    """What kind of witness it is: only a proxy can divert."""
+
+    @property
+    def label(self) -> str:
+        """What people read of it, as in `proxy i-…`."""
+        return f"{self.by} {self.name}"
 
     @property
     def diverts(self) -> bool:

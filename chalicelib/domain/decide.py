@@ -15,6 +15,7 @@ from chalicelib.domain.waits import (
     DESCRIBE_LAG,
     DRAIN_GIVEN_UP,
     DRAIN_RENEWAL,
+    LOOK_BUSY,
     LOOK_DEPENDENCY,
     LOOK_DRAINING,
     LOOK_DRY_RUN,
@@ -30,6 +31,7 @@ from chalicelib.domain.waits import (
 from chalicelib.domain.wish import wish
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from chalicelib.domain.decisions import Wish
@@ -109,6 +111,8 @@ class _Case:
             return self._start(stopped)
         if self.facts.within(ResourceState.STOPPING) and self._wanted.may_start:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
+        if faulty := self._faults():
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.FAULTY, detail=faulty)
         if self.facts.within(ResourceState.PENDING):
             return self._starting(Reason.STARTING, LOOK_PENDING)
         if self._stop_under_way():
@@ -178,6 +182,8 @@ class _Case:
         pending = self.facts.within(ResourceState.PENDING)
         if running:
             return self._stop(running)
+        if faulty := self._faults():
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.FAULTY, detail=faulty)
         if pending:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_PENDING)
         if self.facts.within(ResourceState.STOPPING):
@@ -190,6 +196,10 @@ class _Case:
             return self._say(Action.REPORT, RuleState.UP, RESYNC, Reason.PROTECTED, detail=protected)
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STARTING)
+        if busy := _words((r, r.busy) for r in self.facts.existing):
+            action = Action.CANCEL_STOP if self.status.drain else Action.WAIT
+            ids = running if self.status.drain else ()
+            return self._say(action, RuleState.UP, LOOK_BUSY, Reason.BUSY, ids=ids, detail=busy)
         if self.facts.paused:
             action = Action.CANCEL_STOP if self.status.drain else Action.NOTHING
             return self._say(action, RuleState.UP, LOOK_PAUSED, Reason.PAUSED, ids=running if self.status.drain else ())
@@ -222,8 +232,11 @@ class _Case:
 
     def _protections(self, running: tuple[ObservedResource, ...]) -> str | None:
         accept = self.rule.spec.accept_data_loss
-        words = [f"{r.ref.id} {p.words}" for r in running for p in r.blocking_protections(accept_data_loss=accept)]
-        return "; ".join(words) + "." if words else None
+        return _words((r, p.words) for r in running for p in r.blocking_protections(accept_data_loss=accept))
+
+    def _faults(self) -> str | None:
+        """What keeps a resource from ever running by waiting alone."""
+        return _words((r, r.fault) for r in self.facts.within(ResourceState.PENDING))
 
     # Words
 
@@ -283,3 +296,9 @@ class _Case:
             if held is not None:
                 return HeldDown(Reason.AWAITING_DEPENDENCY, f"{dependency.name}: {held.reason.words}", held.until)
         return None
+
+
+def _words(said: Iterable[tuple[ObservedResource, str | None]]) -> str | None:
+    """What there is to say of each, after its id; None where there is nothing."""
+    words = [f"{resource.ref.id} {why}" for resource, why in said if why]
+    return "; ".join(words) + "." if words else None

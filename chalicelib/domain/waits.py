@@ -47,3 +47,6 @@ LOOK_PAUSED = timedelta(minutes=5)
 LOOK_LIMITED = timedelta(minutes=1)
 LOOK_DRAINING = timedelta(seconds=5)
 LOOK_STOPPING = timedelta(seconds=20)
+
+LOOK_BUSY = timedelta(minutes=1)
+"""Until a backup or a change of a database is over; EventBridge tells of most."""

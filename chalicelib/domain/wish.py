@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.aws_restart import restarted
 from chalicelib.domain.by_hand import by_hand
 from chalicelib.domain.decisions import AT_REST, RESYNC, Desired, Reason, Wish
 from chalicelib.domain.guards import Guard, GuardMetric, judge_heartbeat
@@ -129,7 +130,8 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     """Idle, or only unseen? Unknown is not idle: every way of not knowing keeps the rule up."""
     idle = rule.spec.idle
     up_since = _up_since(rule, facts, now)
-    if now < up_since + idle:
+    by_aws = restarted(rule, facts, now) is not None
+    if now < up_since + idle and not by_aws:
         recently = "Up for less than its idle time."
         return Wish(Desired.UP, Reason.ACTIVE, min(up_since + idle, now + RESYNC), recently, may_start=False)
     if not facts.sources:
@@ -137,7 +139,9 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     silent = facts.silent(now)
     if silent:
         return Wish(Desired.UP, Reason.BLIND, _soon(now, idle), _who_is_silent(silent, now), may_start=False)
-    anchor = max(up_since, facts.last_use.at) if facts.last_use else up_since
+    # A start by AWS is nobody's: what was proven before it counts too.
+    known_since = rule.created_at if by_aws else up_since
+    anchor = max(known_since, facts.last_use.at) if facts.last_use else known_since
     proven = facts.proven_quiet(anchor)
     if proven < idle:
         until = now + max(idle - proven, SHORTEST_LOOK)
@@ -191,5 +195,5 @@ def _who_is_silent(silent: tuple[Source, ...], now: datetime) -> str:
     words = []
     for source in silent:
         age = f"for {int((now - source.span.end).total_seconds())} s" if source.span else "since it is known"
-        words.append(f"proxy {source.name} has proven nothing {age}")
+        words.append(f"{source.label} has proven nothing {age}")
     return "; ".join(words) + "."

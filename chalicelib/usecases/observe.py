@@ -16,12 +16,14 @@ from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import recurring
 from chalicelib.domain.wish import waits_for_guards
+from chalicelib.usecases.connections import ConnectionReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
+    from chalicelib.domain.connections import Watched
     from chalicelib.domain.guards import GuardReading
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
@@ -53,10 +55,18 @@ class Surroundings:
     neighbours: Mapping[str, Rule]
     guards: Mapping[str, tuple[GuardReading, ...]] = field(default_factory=dict)
     account: AccountSettings = field(default_factory=AccountSettings)
+    restarted_by_aws: bool = False
+    connections: Mapping[str, Watched] = field(default_factory=dict)
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
-        """The sources of one rule; none for a rule without a load balancer."""
+        """The sources of one rule: its load balancer's, or its own."""
+        if rule.id in self.connections:
+            return self.connections[rule.id].sources
         return self.sources.get(rule.spec.load_balancer_id or "", ())
+
+    def used(self, rule: Rule) -> Use | None:
+        """The newest use that a source of its own saw."""
+        return self.connections[rule.id].last_use if rule.id in self.connections else None
 
 
 @dataclass(slots=True)
@@ -83,12 +93,14 @@ class Observer:
         for start in range(0, len(neighbour_ids), 100):
             neighbours |= self.rules.get_many(neighbour_ids[start : start + 100])
         sources = self._sources(rules, now)
+        resources = self._resources(rules, sources)
         seen = Surroundings(
-            self._resources(rules, sources),
+            resources,
             sources,
             self.schedules.get_many(schedule_ids) if schedule_ids else {},
             neighbours,
             account=self.account.settings(),
+            connections=ConnectionReader(self.guards.metrics).read(rules, resources, now),
         )
         guards = self._guards(rules, seen, now)
         return replace(seen, guards=guards) if guards else seen
@@ -105,7 +117,7 @@ class Observer:
         return Facts(
             own,
             sources,
-            last_use(rule, known),
+            last_use(rule, known, seen.used(rule)),
             healthy,
             health_source,
             schedules,
@@ -115,6 +127,7 @@ class Observer:
             max((last.at for last in known.last if last.source == HEARTBEAT), default=None),
             seen.guards.get(rule.id),
             seen.account.paused,
+            seen.restarted_by_aws,
         )
 
     def _guards(self, rules: Sequence[Rule], seen: Surroundings, now: datetime) -> dict[str, tuple[GuardReading, ...]]:
@@ -179,7 +192,7 @@ def _health(
         verdicts = [resource.status_ok for resource in own if resource.state is ResourceState.RUNNING]
         if not verdicts or any(verdict is None for verdict in verdicts):
             return None, None
-        return all(verdicts), "ec2 status checks"
+        return all(verdicts), "ec2 status checks" if rule.spec.kind is ResourceKind.EC2 else "rds status"
     if not fresh:
         return None, None
     newest = max(fresh, key=lambda health: health.at)
@@ -191,9 +204,11 @@ def _probed(rule: Rule, sources: Sequence[Source]) -> bool:
     return rule.spec.load_balancer_id is not None and (not sources or any(source.diverts for source in sources))
 
 
-def last_use(rule: Rule, known: ActivityFacts) -> Use | None:
-    """The newest use that anything has told us of: a source's activity, or a wake."""
+def last_use(rule: Rule, known: ActivityFacts, seen: Use | None = None) -> Use | None:
+    """The newest use that anything has told us of: a source's activity, stored or just `seen`, or a wake."""
     uses = [Use(last.at, last.source) for last in known.last if last.source != HEARTBEAT]
+    if seen is not None:
+        uses.append(seen)
     if rule.status.woken_at is not None:
         uses.append(Use(rule.status.woken_at, rule.status.woken_by or "wake"))
     return max(uses, key=lambda use: use.at, default=None)

@@ -23,7 +23,7 @@ from chalicelib.domain.transition import beside, drained, refused, settle, unobs
 from chalicelib.domain.waits import DRAIN
 from chalicelib.ports import NOBODY
 from chalicelib.usecases.proxy_states import publish_state
-from chalicelib.usecases.requests import requests_for
+from chalicelib.usecases.requests import RESTARTED_BY_AWS, requests_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,6 +106,8 @@ class Reconciler:
         except CloudError as error:
             self._unobserved(rules, error)
             return
+        if request.cause == RESTARTED_BY_AWS:
+            seen = replace(seen, restarted_by_aws=True)
         due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}

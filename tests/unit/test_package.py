@@ -46,6 +46,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         "Reconcile": "chalicelib.entrypoints.reconcile.reconcile",
         "Discover": "chalicelib.entrypoints.discover.discover",
         "Ec2State": "chalicelib.entrypoints.ec2_state.ec2_state",
+        "RdsState": "chalicelib.entrypoints.rds_state.rds_state",
         "Ec2Calls": "chalicelib.entrypoints.ec2_calls.ec2_calls",
         "ProxyLogs": "chalicelib.entrypoints.proxy_logs.proxy_logs",
         "Provision": "chalicelib.entrypoints.provision.provision",
