@@ -67,7 +67,7 @@ class Configuration:
         self._save_at = 0.0
         self._known = False
         self._refused: str | None = None
-        self._in_force: tuple[str | None, Collection[str], Collection[str], Collection[str]] | None = None
+        self._in_force: tuple[object, ...] | None = None
         self.changed = asyncio.Event()
 
     def load_last_good(self) -> None:
@@ -121,11 +121,11 @@ class Configuration:
         """Write Envoy's files if the configuration, the drained or the absent rules are others than they were."""
         beliefs, raw = self._beliefs, self._raw
         config, etag = beliefs.config, beliefs.etag
-        wanted = (etag, config.drained(self._clock.now()), beliefs.absent(), self._loaded())
+        wanted = (etag, config.drained(self._clock.now()), beliefs.absent(), self._loaded(), dict(beliefs.addresses))
         again = self._verifier.write_again()
         if wanted != self._in_force or again:
             before = await self._verifier.before()
-            versions = await asyncio.to_thread(self._files.write, config, *wanted[1:], again=again)
+            versions = await asyncio.to_thread(self._files.write, config, *wanted[1:4], again=again)
             self._in_force = wanted
             self._verifier.expect((etag or "").strip('"'), versions, before, known=self._known)
         if raw is not self._saved and self._clock.monotonic() >= self._save_at:

@@ -145,6 +145,8 @@ class Source:
     """An Envoy without our agent."""
     by: str = "proxy"
     """What kind of witness it is: only a proxy can divert."""
+    period: timedelta = timedelta(0)
+    """How often it has anything new to say: looking sooner costs money and shows nothing."""
 
     @property
     def label(self) -> str:

@@ -23,6 +23,7 @@ SHORTEST_IDLE = timedelta(minutes=30)
 """An idle time that one sample a minute, some minutes late, can prove without guessing: design, section 7."""
 
 WITNESS = "cloudwatch"
+PERIOD = timedelta(minutes=1)
 
 SAMPLED = (
     "Its connections are counted once a minute by CloudWatch, and told some minutes late: one that lasts for seconds "
@@ -41,7 +42,7 @@ class Watched:
 
 def unread(name: str = "DatabaseConnections") -> Watched:
     """The source of a rule that nobody needs to look at yet: it is there, and proves nothing."""
-    return Watched((Source(name, None, LAG, raw=True, by=WITNESS),))
+    return Watched((Source(name, None, LAG, raw=True, by=WITNESS, period=PERIOD),))
 
 
 def watched(series: Mapping[ResourceRef, Sequence[Sample]], idle_connections: int) -> Watched:
@@ -56,7 +57,7 @@ def watched(series: Mapping[ResourceRef, Sequence[Sample]], idle_connections: in
     for ref, samples in sorted(series.items()):
         ordered = sorted(samples, key=lambda sample: sample.start)
         name = f"DatabaseConnections of {ref.id}"
-        sources.append(Source(name, _newest_stretch(ordered), LAG, raw=True, by=WITNESS))
+        sources.append(Source(name, _newest_stretch(ordered), LAG, raw=True, by=WITNESS, period=PERIOD))
         busy = [sample for sample in ordered if sample.value > idle_connections]
         if busy:
             uses.append(Use(busy[-1].end, f"{WITNESS} {ref.id}"))

@@ -23,6 +23,7 @@ from chalicelib.domain.waits import (
     LOOK_LIMITED,
     LOOK_PAUSED,
     LOOK_PENDING,
+    LOOK_RESTART,
     LOOK_STARTING,
     LOOK_STOPPING,
     LOOK_UNHEALTHY,
@@ -188,7 +189,12 @@ class _Case:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_PENDING)
         if self.facts.within(ResourceState.STOPPING):
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STOPPING)
-        return self._say(Action.NOTHING, RuleState.DOWN, self._wanted.until - self.now)
+        return self._say(Action.NOTHING, RuleState.DOWN, min(self._wanted.until - self.now, self._until_restart()))
+
+    def _until_restart(self) -> timedelta:
+        """How long until AWS starts a database of it by itself: it would run unseen for hours if its event got lost."""
+        named = [r.restarts_at for r in self.facts.within(ResourceState.STOPPED) if r.restarts_at is not None]
+        return max(min(named) - self.now, LOOK_RESTART) if named else AT_REST
 
     def _stop(self, running: tuple[ObservedResource, ...]) -> Decision:
         protected = self._protections(running)

@@ -144,7 +144,7 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     anchor = max(known_since, facts.last_use.at) if facts.last_use else known_since
     proven = facts.proven_quiet(anchor)
     if proven < idle:
-        until = now + max(idle - proven, SHORTEST_LOOK)
+        until = now + max(idle - proven, SHORTEST_LOOK, *(source.period for source in facts.sources))
         return Wish(Desired.UP, Reason.AWAITING_EVIDENCE, min(until, now + RESYNC), may_start=False)
     vetoed = _veto(rule, facts, now)
     if vetoed is not None:

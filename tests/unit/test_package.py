@@ -80,6 +80,7 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         "Reconcile": (1024, 60),
         "Discover": (512, 240),
         "Ec2State": (512, 30),
+        "RdsState": (512, 30),
         "Ec2Calls": (512, 30),
         "ProxyLogs": (1024, 60),
         "Provision": (512, 150),

@@ -21,7 +21,7 @@ from chalicelib.adapters.aws.rds_mapping import (
     upkeep,
     window_ends,
 )
-from chalicelib.adapters.aws.rds_states import meaning
+from chalicelib.domain.database_states import meaning
 from chalicelib.domain.errors import CloudError, ThrottledError
 from chalicelib.domain.membership import TaggedResource
 from chalicelib.domain.resources import CLUSTER, ObservedResource, Outcome, ResourceState

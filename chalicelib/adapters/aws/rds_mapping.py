@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from chalicelib.adapters.aws.rds_states import meaning
+from chalicelib.domain.database_states import meaning
 from chalicelib.domain.products import Deployment, RdsProduct
 from chalicelib.domain.resources import CLUSTER, ObservedResource, Protection, ResourceRef, ResourceState
 from chalicelib.domain.upkeep import MaintenanceWindow

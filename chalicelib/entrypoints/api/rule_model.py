@@ -89,6 +89,14 @@ class ResourcesBody(Strict):
         return (*self.instance_ids, *(CLUSTER + id_ for id_ in self.cluster_ids))
 
 
+def _one_database(resources: ResourcesBody, *, http: bool) -> None:
+    """What a proxy carries of databases. Several would be one target to it, and a client could meet any of them."""
+    if http:
+        raise ValueError("carries databases by tcp, not by http")
+    if len(resources.ids) != 1 or resources.tags:
+        raise ValueError("carries one database a rule, named by its id: clients could meet any of several")
+
+
 class ConnectorBody(Strict):
     """How another account lets AutoStop in. An external id is not a secret, but without one a role is anybody's."""
 
@@ -195,6 +203,9 @@ class RuleBody(Strict):
                 raise ValueError("is needed by http and tcp")
             if value is not None and not routed:
                 raise ValueError("needs at least one entry in http or tcp")
+            resources = info.data.get("resources")
+            if value is not None and resources is not None and resources.kind == "rds":
+                _one_database(resources, http=bool(info.data["http"]))
             if routed and not info.data["tcp"] and all(http.action == "redirect" for http in info.data["http"]):
                 raise ValueError("needs something that wakes: an entry in http that forwards, or one in tcp")
         return value
