@@ -45,7 +45,8 @@ def test_a_start_that_takes_29_minutes_is_no_failure_and_one_of_31_is():
     slow.pass_time(timedelta(seconds=10))
     slow.wake()
     slow.pass_time(31 * MINUTE)
-    assert (slow.state, slow.rule.status.reason) == (RuleState.FAILED, Reason.START_FAILED)
+    failed = [event for event in slow.history() if event.reason == Reason.START_FAILED]
+    assert ["Not up 30 minutes" in event.words for event in failed] == [True]
 
 
 def test_an_idle_database_is_diverted_and_stopped_after_its_idle_time():

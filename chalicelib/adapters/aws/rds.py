@@ -7,8 +7,9 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from chalicelib.adapters.aws.clients import client
@@ -27,7 +28,7 @@ from chalicelib.domain.membership import TaggedResource
 from chalicelib.domain.resources import CLUSTER, ObservedResource, Outcome, ResourceState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, PendingMaintenanceActionTypeDef
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """The most that it gives. https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html"""
+
+
+UNTOLD = "is in its maintenance window or close to it, and AWS does not tell whether anything is to be done"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,14 @@ class _Found:
         """Itself and its instances, by what maintenance is listed under."""
         own = self.described.get("DBClusterArn") or self.described.get("DBInstanceArn") or ""
         return {str(own): self.described} | {m.get("DBInstanceArn", ""): m for m in self.members}
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Pending maintenance by the ARN of a database; `told`: AWS has answered."""
+
+    of: Mapping[str, Sequence[PendingMaintenanceActionTypeDef]] = field(default_factory=dict)
+    told: bool = True
 
 
 class RdsCompute:
@@ -124,7 +138,7 @@ class RdsCompute:
     def _with_upkeep(self, place: Place, read: Sequence[_Found]) -> Iterator[ObservedResource]:
         """With the maintenance that is to come soon: asked for only while the window of one of them is near."""
         now = self._clock.now()
-        actions: dict[str, list[PendingMaintenanceActionTypeDef]] | None = None
+        actions: Actions | None = None
         for one in read:
             seen = one.seen
             if seen.state is ResourceState.RUNNING and seen.busy is None:
@@ -134,7 +148,7 @@ class RdsCompute:
                         continue
                     if actions is None:
                         actions = _pending(place)
-                    why = upkeep(described, actions.get(arn, []), ends)
+                    why = upkeep(described, actions.of.get(arn, ()), ends) if actions.told else UNTOLD
                     if why is not None:
                         seen = replace(seen, busy=why)
                         break
@@ -162,15 +176,21 @@ def _read(place: Place, *, clusters: bool) -> list[_Found]:
     return found
 
 
-def _pending(place: Place) -> dict[str, list[PendingMaintenanceActionTypeDef]]:
-    with translated():
-        pages = (
-            _rds(place)
-            .get_paginator("describe_pending_maintenance_actions")
-            .paginate(PaginationConfig={"PageSize": PAGE})
-        )
-        listed = [resource for page in pages for resource in page["PendingMaintenanceActions"]]
-    return {r.get("ResourceIdentifier", ""): list(r.get("PendingMaintenanceActionDetails", [])) for r in listed}
+def _pending(place: Place) -> Actions:
+    """Of everything there. Where AWS does not tell, what is in its window is left running: unknown is not nothing."""
+    rds = _rds(place)
+    try:
+        with translated():
+            pages = rds.get_paginator("describe_pending_maintenance_actions").paginate(
+                PaginationConfig={"PageSize": PAGE}
+            )
+            listed = [resource for page in pages for resource in page["PendingMaintenanceActions"]]
+    except ThrottledError:
+        raise
+    except CloudError as error:
+        log.warning("pending maintenance is not told", extra={"place": str(place), "error": str(error)})
+        return Actions(told=False)
+    return Actions({r.get("ResourceIdentifier", ""): r.get("PendingMaintenanceActionDetails", []) for r in listed})
 
 
 def _checked(seen: ObservedResource) -> ObservedResource:
