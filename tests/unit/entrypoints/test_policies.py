@@ -70,6 +70,10 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]
         yield "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    elif service == "rds" and operation.startswith(("Start", "Stop")):
+        part = "cluster" if operation.endswith("Cluster") else "db"
+        name = params["DBClusterIdentifier" if part == "cluster" else "DBInstanceIdentifier"]
+        yield f"rds:{operation}", f"arn:aws:rds:{REGION}:{ACCOUNT}:{part}:{name}"
     else:
         for id_ in params.get("InstanceIds", ["*"]) if operation in {"StartInstances", "StopInstances"} else ["*"]:
             yield f"{service}:{operation}", "*" if id_ == "*" else f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id_}"
