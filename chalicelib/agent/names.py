@@ -28,6 +28,12 @@ PATIENCE = 3.0
 AT_ONCE = 20
 MOST_ADDRESSES = 8
 
+METADATA_6 = ip_address("fd00:ec2::254")
+"""Where EC2 has the metadata of an instance too.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+"""
+
 log = logging.getLogger(__name__)
 
 
@@ -119,6 +125,7 @@ class Names:
             address = ip_address(text)
         except ValueError:
             return False
-        if address.is_link_local or address.is_multicast or address.is_unspecified:
+        address = getattr(address, "ipv4_mapped", None) or address
+        if address.is_link_local or address.is_multicast or address.is_unspecified or address == METADATA_6:
             return False  # the metadata of the VM above all
         return self._loopback or not address.is_loopback
