@@ -30,8 +30,7 @@ def restarted(rule: Rule, facts: Facts, now: datetime) -> datetime | None:
     looked at it in all that time, by seven days since our own stop.
     """
     status = rule.status
-    runs = facts.within(ResourceState.RUNNING, ResourceState.PENDING)
-    if rule.spec.kind is not ResourceKind.RDS or not runs or status.start_requested_at is not None:
+    if rule.spec.kind is not ResourceKind.RDS or status.start_requested_at is not None or not _up(facts):
         return None
     since = status.restarted_at
     if since is None and _found_started(rule) and (facts.restarted_by_aws or _was_due(rule, _up(facts), now)):

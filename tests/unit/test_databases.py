@@ -13,6 +13,7 @@ from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import CLUSTER, Protection
 from chalicelib.domain.rules import Override, OverrideKind, RuleState
 from chalicelib.domain.upkeep import MaintenanceWindow
+from chalicelib.domain.usage import IntervalState
 from tests.unit.database_world import DAY, HOUR, IDLE, MINUTE, DatabaseWorld, available
 
 
@@ -349,3 +350,27 @@ def test_a_guard_on_connections_vetoes_what_the_proxy_does_not_see():
     world.connections(1)
     world.pass_time(30 * MINUTE)
     assert len(world.stops()) == 1
+
+
+def test_a_guard_on_a_cluster_asks_each_of_its_instances():
+    world = DatabaseWorld(
+        resource_ids=(f"{CLUSTER}shop",), guards=(Guard(GuardMetric.RDS_CONNECTIONS, 1, 10 * MINUTE),)
+    )
+    world.database.parts = ("shop-1", "shop-2")
+    world.connections(3, "shop-2")
+    available(world)
+    world.pass_time(2 * IDLE)
+    assert (world.stops(), world.rule.status.reason) == ([], Reason.GUARDED)
+    assert "shop-2 had 3 connections" in world.rule.status.detail
+
+
+def test_a_dry_run_counts_no_saving_for_what_aws_is_at_work_on():
+    world = DatabaseWorld(dry_run=True)
+    world.databases.becomes(world.db, "backing-up")
+    world.pass_time(2 * IDLE)
+    (day,) = world.stores.usage.of_rule("ru_1", world.clock.now().date(), world.clock.now().date())
+    assert {change.state for change in day.changes} == {IntervalState.UP}
+    world.databases.becomes(world.db, "available")
+    world.pass_time(HOUR)
+    (day,) = world.stores.usage.of_rule("ru_1", world.clock.now().date(), world.clock.now().date())
+    assert day.changes[-1].state is IntervalState.DOWN
