@@ -151,7 +151,7 @@ def _instance_product(region: str, instance: DBInstanceTypeDef) -> RdsProduct | 
 
 
 def _cluster_product(region: str, cluster: DBClusterTypeDef, members: Sequence[DBInstanceTypeDef]) -> RdsProduct | None:
-    """Of a Multi-AZ DB cluster, or of Aurora with one instance. Nothing is charged by the hour as several are."""
+    """Of a Multi-AZ DB cluster, or of Aurora; several classes in one cluster are no one product."""
     engine = cluster.get("Engine", "")
     if not engine.startswith("aurora"):
         class_ = cluster.get("DBClusterInstanceClass")
@@ -159,10 +159,11 @@ def _cluster_product(region: str, cluster: DBClusterTypeDef, members: Sequence[D
         if class_ is None:
             return None
         return RdsProduct(region, class_, engine, license_model, Deployment.MULTI_AZ_CLUSTER)
-    if len(members) != 1 or members[0].get("DBInstanceClass", "db.serverless") == "db.serverless":
+    classes = {m["DBInstanceClass"] for m in members if "DBInstanceClass" in m}
+    if len(classes) != 1:
         return None
     io_optimized = cluster.get("StorageType") == "aurora-iopt1"
-    return RdsProduct(region, members[0]["DBInstanceClass"], engine, "", io_optimized=io_optimized)
+    return RdsProduct(region, *classes, engine, io_optimized=io_optimized, instances=len(members))
 
 
 def _utc(at: datetime | None) -> datetime | None:

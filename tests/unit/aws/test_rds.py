@@ -279,8 +279,16 @@ class TestClusters:
             REGION, "db.m5d.large", "postgres", "postgresql-license", Deployment.MULTI_AZ_CLUSTER
         )
 
-    @pytest.mark.parametrize("classes", [["db.r6g.large", "db.r6g.large"], ["db.serverless"], []])
-    def test_what_has_no_price_of_its_own_is_not_priced_wrongly(self, rds, classes):
+    @pytest.mark.parametrize(
+        ("classes", "product"),
+        [
+            (["db.r6g.large"] * 3, RdsProduct(REGION, "db.r6g.large", "aurora-postgresql", instances=3)),
+            (["db.serverless"], RdsProduct(REGION, "db.serverless", "aurora-postgresql")),
+            (["db.r6g.large", "db.r6g.xlarge"], None),
+            ([], None),
+        ],
+    )
+    def test_aurora_is_priced_by_its_instances_and_not_at_all_where_they_differ(self, rds, classes, product):
         rds.instances(
             *(
                 {"DBInstanceIdentifier": f"shop-{n}", "DBClusterIdentifier": "shop", "DBInstanceClass": class_}
@@ -288,7 +296,7 @@ class TestClusters:
             )
         )
         rds.clusters({})
-        assert rds.one(f"{CLUSTER}shop").product is None
+        assert rds.one(f"{CLUSTER}shop").product == product
 
     def test_instances_with_the_tags_of_their_cluster_are_not_found_beside_it(self, rds):
         tags = [{"Key": "env", "Value": "staging"}]
