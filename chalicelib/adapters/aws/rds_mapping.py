@@ -163,7 +163,7 @@ def _cluster_product(region: str, cluster: DBClusterTypeDef, members: Sequence[D
     if len(classes) != 1:
         return None
     io_optimized = cluster.get("StorageType") == "aurora-iopt1"
-    return RdsProduct(region, *classes, engine, io_optimized=io_optimized, instances=len(members))
+    return RdsProduct(region, classes.pop(), engine, io_optimized=io_optimized, instances=len(members))
 
 
 def _utc(at: datetime | None) -> datetime | None:
