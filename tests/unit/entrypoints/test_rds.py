@@ -17,7 +17,7 @@ from scripts.policies import TABLES, policy
 from tests.contract.conftest_aws import REGION
 from tests.unit.entrypoints.conftest import CONTEXT, documented
 from tests.unit.entrypoints.test_handlers import message, sqs_event
-from tests.unit.entrypoints.test_policies import ACCOUNT, allowed, refused
+from tests.unit.entrypoints.test_policies import ACCOUNT, allowed, call_api, refused
 
 if TYPE_CHECKING:
     from tests.unit.entrypoints.conftest import Stage
@@ -136,3 +136,25 @@ def test_no_function_but_the_worker_may_stop_a_database() -> None:
             arn = f"arn:aws:rds:{REGION}:{ACCOUNT}:{part}:my-db"
             assert allowed(policy(function), action, arn) is (function == "reconcile")
             assert not allowed(policy(function), action, "*")
+
+
+@pytest.mark.parametrize("cluster", [False, True], ids=["instance", "cluster"])
+def test_the_api_makes_explains_and_deletes_a_rule_of_a_database_with_no_more_than_its_rights(
+    stage: Stage, cluster: bool
+) -> None:
+    rds = make("api-db", cluster=cluster)
+    named = {"cluster_ids": ["api-db"]} if cluster else {"instance_ids": ["api-db"]}
+    body = {
+        "name": "db",
+        "idle_minutes": 30,
+        "resources": {"kind": "rds", "region": REGION, **named},
+        "guards": [{"metric": "rds_connections", "above": 1}],
+        "idle_connections": 1,
+    }
+    call = call_api(stage)
+    stage.calls.clear()
+    made = call("POST", "/rules", body).json_body
+    assert call("GET", f"/rules/{made['id']}/explain").json_body["state"] == "down"
+    call("DELETE", f"/rules/{made['id']}")
+    assert status_of(rds, cluster=cluster) == "available", "nobody is left with what no one will start"
+    assert refused(stage, "api_handler") == []
