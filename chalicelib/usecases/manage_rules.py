@@ -198,6 +198,10 @@ class ManageRules:
                 Fault(field, f"{ref.id} {protection.words}.")
                 for protection in seen.blocking_protections(accept_data_loss=spec.accept_data_loss)
             ]
+            if _has_no_address(spec, seen):
+                faults.append(
+                    Fault(field, f"{ref.id} has no address yet that a proxy could reach: it is being created.")
+                )
             if spec.when_idle == "hibernate" and seen.state is not ResourceState.GONE and not seen.can_hibernate:
                 message = f"{ref.id} was not launched with hibernation enabled; it can be stopped only."
                 faults.append(Fault("resources.when_idle", message))
@@ -280,6 +284,12 @@ def _field_of(spec: RuleSpec, n: int) -> str:
     if spec.resource_ids[n].startswith(CLUSTER):
         return f"resources.cluster_ids[{before}]"
     return f"resources.instance_ids[{n - before}]"
+
+
+def _has_no_address(spec: RuleSpec, seen: ObservedResource) -> bool:
+    """Whether a proxy would hold its clients for ever: what it is told of a database is told once."""
+    there = seen.ref.kind is ResourceKind.RDS and seen.state is not ResourceState.GONE
+    return there and spec.load_balancer_id is not None and seen.endpoint is None
 
 
 def _name_of(ref: ResourceRef) -> str:

@@ -176,7 +176,7 @@ class FakeDatabases:
             protections=database.protections,
             status_ok=means.serves if status_checks and runs else None,
             product=RdsProduct(ref.region, "db.t4g.micro", database.engine, "postgresql-license"),
-            endpoint=f"{ref.id.removeprefix(CLUSTER)}.abc.{ref.region}.rds.amazonaws.com",
+            endpoint=_endpoint(ref) if database.status != "creating" else None,
             busy=busy,
             fault=means.fault,
             restarts_at=database.restarts_at,
@@ -239,6 +239,10 @@ class FakeDatabases:
             self._clock.at(database.restarts_at, restart)
         if self.on_change is not None:
             self.on_change(database.ref, by_aws)
+
+
+def _endpoint(ref: ResourceRef) -> str:
+    return f"{ref.id.removeprefix(CLUSTER)}.abc.{ref.region}.rds.amazonaws.com"
 
 
 def _refused(ref: ResourceRef, code: str, message: str) -> Outcome:

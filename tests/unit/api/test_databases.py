@@ -161,3 +161,9 @@ def test_a_deleted_rule_leaves_no_database_stopped(api, databases):
     answer = api("DELETE", f"/rules/{made['id']}")
     assert answer.status_code == 200
     assert databases.databases[databases_ref(databases)].status == "starting"
+
+
+def test_a_database_that_is_being_created_has_no_address_for_a_proxy_yet(api, databases):
+    databases.becomes(databases_ref(databases), "creating")
+    assert "no address yet" in faults(api("POST", "/rules", PROXIED))["resources.instance_ids[0]"]
+    assert api("POST", "/rules", DATABASE).status_code == 201
