@@ -9,6 +9,7 @@ from chalicelib.entrypoints import (
     logging_setup,
     provision,
     proxy_logs,
+    rds_state,
     reconcile,
     savings_rollup,
     tick,
@@ -25,5 +26,16 @@ app.register_middleware(as_problem, "http")
 app.register_middleware(tracing.middleware, "http")
 for part in (account, account_settings, rules, schedules, balancers, install, savings):
     app.register_blueprint(part.routes.blueprint)
-for module in (tick, reconcile, discover, ec2_state, ec2_calls, proxy_logs, provision, savings_rollup, warm_up):
+for module in (
+    tick,
+    reconcile,
+    discover,
+    ec2_state,
+    rds_state,
+    ec2_calls,
+    proxy_logs,
+    provision,
+    savings_rollup,
+    warm_up,
+):
     app.register_blueprint(module.bp)

@@ -64,9 +64,12 @@ def _queue() -> SqsQueue:
 @cache
 def _computes() -> dict[ResourceKind, Compute]:
     from chalicelib.adapters.aws.ec2 import Ec2Compute
+    from chalicelib.adapters.aws.rds import RdsCompute
+    from chalicelib.adapters.aws.system import SystemClock
     from chalicelib.domain.resources import ResourceKind
 
-    return {ResourceKind.EC2: Ec2Compute()}
+    # No client is made before a rule needs one.
+    return {ResourceKind.EC2: Ec2Compute(), ResourceKind.RDS: RdsCompute(SystemClock())}
 
 
 @cache
@@ -167,7 +170,7 @@ def read_request(body: str) -> ReconcileRequest:
 
 @cache
 def state_change() -> StateChange:
-    """For the `ec2_state` function."""
+    """For the `ec2_state` and `rds_state` functions."""
     from chalicelib.adapters.aws.system import SystemClock
     from chalicelib.usecases.state_change import StateChange
 

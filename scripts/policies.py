@@ -53,6 +53,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "back-offs": ["GetItem", "PutItem"],
     },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
+    "rds_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
     "proxy_logs": {
         "load-balancers": ["GetItem"],
@@ -84,7 +85,7 @@ INDEXES: dict[str, dict[str, str]] = {
     "savings_rollup": {"usage": "by-day"},
 }
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "warm_up"})
+SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "rds_state", "warm_up"})
 RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "discover", "provision", "provision_sweep"})
 PROVISIONS = frozenset({"provision"})
@@ -96,6 +97,8 @@ PRICED = frozenset({"api_handler", "savings_rollup"})
 RECEIVE = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
+# All databases of a region are asked for at once; these know no narrower resource then.
+_DATABASES = ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
 # Elastic Load Balancing's describes know no resources.
 _TRAFFIC = [
@@ -113,9 +116,9 @@ _NETWORK = [
 ]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
-    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_GUARDS, *_TRAFFIC, *_NETWORK],
-    "reconcile": [*_LOOK, *_GUARDS, *_TRAFFIC],
-    "discover": ["ec2:DescribeInstanceAttribute", *_FIND],
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC, *_NETWORK],
+    "reconcile": [*_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC],
+    "discover": ["ec2:DescribeInstanceAttribute", *_FIND, *_DATABASES],
 }
 ACTS: dict[str, list[str]] = {
     # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
@@ -125,6 +128,14 @@ ACTS: dict[str, list[str]] = {
 # Whose weights are put: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
 TURNS = frozenset({"reconcile"})
 OURS = {"Null": {"aws:ResourceTag/autostop:load-balancer": "false", "aws:ResourceTag/autostop:rule": "false"}}
+# The same of databases, by what they are part of an ARN as.
+DATABASE_ACTS: dict[str, dict[str, list[str]]] = {
+    "api_handler": {"db": ["rds:StartDBInstance"], "cluster": ["rds:StartDBCluster"]},
+    "reconcile": {
+        "db": ["rds:StartDBInstance", "rds:StopDBInstance"],
+        "cluster": ["rds:StartDBCluster", "rds:StopDBCluster"],
+    },
+}
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
 CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
@@ -167,6 +178,8 @@ def policy(function: str) -> dict[str, Any]:
             "Turn", ["elasticloadbalancing:ModifyRule"], ["arn:*:elasticloadbalancing:*:*:listener-rule/app/*"]
         )
         statements.append(turn | {"Condition": OURS})
+    for part, actions in DATABASE_ACTS.get(function, {}).items():
+        statements.append(_allow(_sid("act", part), actions, [f"arn:*:rds:*:*:{part}:*"]))
     if function in CONNECTS:
         statements.append(_allow("Connect", ["sts:AssumeRole"], [CONNECTOR_ROLES]))
     return {"Version": "2012-10-17", "Statement": statements}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.agent.beliefs import Beliefs
@@ -14,6 +15,7 @@ from chalicelib.agent.follower import Follower
 from chalicelib.agent.health import Health, HealthServer
 from chalicelib.agent.heartbeats import Heartbeats, until_beat
 from chalicelib.agent.loops import forever
+from chalicelib.agent.names import Names, SystemResolver
 from chalicelib.agent.prober import ProbeSchedule
 from chalicelib.agent.reporter import Reporter
 from chalicelib.agent.spool import Spool
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from chalicelib.agent.cloudwatch import LogSink
     from chalicelib.agent.control_plane import ControlPlane
     from chalicelib.agent.envoy_admin import EnvoyAdmin
+    from chalicelib.agent.names import Resolver
     from chalicelib.agent.prober import Prober
     from chalicelib.agent.secret_source import SecretSource
     from chalicelib.agent.settings import Settings
@@ -47,6 +50,7 @@ APPLY = 0.1
 VERIFY = 0.02
 REPORT = 0.2
 CERTIFY = 0.2
+RESOLVE = 0.2
 LISTEN = 5.0
 PENDING_POLL = 1.0
 DRAIN_BEAT = 2.0
@@ -65,6 +69,7 @@ class Agent:
         secrets: SecretSource,
         clock: Clock,
         key_trouble: Callable[[], str | None] = lambda: None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -120,12 +125,18 @@ class Agent:
             self._certified,
         )
 
+        loopback = ip_address(settings.bind_address).is_loopback
+        changed = self._configuration.changed.set
+        kept = settings.state_dir / "addresses.json"
+        self._names = Names(self._beliefs, resolver or SystemResolver(), clock, changed, kept, loopback=loopback)
+
     def stop(self) -> None:
         """End after a last heartbeat."""
         self._stopping.set()
 
     async def run(self) -> None:
         """Serve the last good configuration at once, then everything else."""
+        self._names.load()
         self._configuration.load_last_good()
         server = WarmUpServer(self._beliefs, self._waker.wake, self._clock)
         runner = await server.start(self._settings.run_dir / "warm-up.sock")
@@ -139,6 +150,7 @@ class Agent:
                     forever(self._follower.follow, lambda: FOLLOW),
                     forever(self._follower.remind, lambda: REMIND),
                     forever(self._probes.turn, lambda: PROBE),
+                    forever(self._names.turn, lambda: RESOLVE),
                     forever(self._certificates.turn, lambda: CERTIFY),
                     forever(self._reporter.turn, lambda: REPORT),
                     forever(self._status.turn, lambda: EVERY),

@@ -17,7 +17,7 @@ LONGEST_DRAIN = timedelta(seconds=60)
 """From when it is adopted on: where our clock is an hour behind, `drain_until` is an hour too late for us."""
 
 STARTING_FOR = 900.0
-"""Seconds for which a wake of ours makes a rule interesting: probed and asked about often."""
+"""Seconds for which a wake of ours makes a rule interesting at least: probed and asked about often."""
 
 SURE = 3
 """So many probes in a row must fail before clients of a rule that may not start are turned away: one lost packet must
@@ -44,10 +44,12 @@ class Belief:
     woken: float | None = None
     first_woken: float | None = None
     progress: dict[str, Any] = field(default_factory=dict)
+    patience: float = STARTING_FOR
+    """Seconds after a wake in which it may come up: a database takes longer."""
 
     def waiting(self, now: float) -> bool:
         """Whether somebody waits for it to come up."""
-        return not self.accepts and self.woken is not None and now - self.woken < STARTING_FOR
+        return not self.accepts and self.woken is not None and now - self.woken < self.patience
 
     @property
     def doubtful(self) -> bool:
@@ -72,6 +74,39 @@ class Beliefs:
     idle_bytes: dict[str, int] = field(default_factory=dict)
     let_go: frozenset[tuple[str, bool]] = frozenset()
     balancers: list[Network] = field(default_factory=list)
+    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of DNS names, as they last resolved."""
+    _told: CompactConfig = field(default_factory=CompactConfig)
+    """The configuration as it came, before names had addresses."""
+
+    def names(self) -> frozenset[str]:
+        """Every DNS name in the configuration."""
+        return frozenset(name for rule in self._told.rules for name in rule.names)
+
+    def found(self, answers: dict[str, tuple[str, ...]]) -> bool:
+        """What names resolve to now; answers whether that makes other targets."""
+        if all(self.addresses.get(name) == addresses for name, addresses in answers.items()):
+            return False
+        self.addresses |= answers
+        before = self.rules
+        self._take(self._told)
+        for id_, rule in self.rules.items():
+            if before[id_] != rule:
+                self.of[id_].probe_at = 0.0
+        return True
+
+    def _take(self, told: CompactConfig) -> None:
+        self._told = told
+        if any(rule.names for rule in told.rules):
+            told = replace(told, rules=tuple(self._with_addresses(rule) for rule in told.rules))
+        self.config = told
+        self.rules = {rule.id: rule for rule in told.rules}
+
+    def _with_addresses(self, rule: CompactRule) -> CompactRule:
+        if not rule.names:
+            return rule
+        found = [address for name in rule.names for address in self.addresses.get(name, ())]
+        return replace(rule, targets=tuple(dict.fromkeys([*rule.targets, *found])))
 
     def adopt(self, config: CompactConfig, etag: str | None, now: datetime) -> None:
         """A new configuration: beliefs of rules that stay are kept. What changed about a rule is looked at soon."""
@@ -80,10 +115,13 @@ class Beliefs:
         if drains:
             shortened = {id_: replace(state, drain_until=latest) for id_, state in drains.items()}
             config = replace(config, states=config.states | shortened)
-        self.config, self.etag = config, etag
-        self.rules = {rule.id: rule for rule in config.rules}
+        self.etag = etag
+        self._take(config)
+        known = self.names()
+        self.addresses = {name: found for name, found in self.addresses.items() if name in known}
         self.of = {id_: self.of.get(id_) or Belief() for id_ in self.rules}
         for id_, belief in self.of.items():
+            belief.patience = max(STARTING_FOR, self.rules[id_].start_minutes * 60)
             if before.get(id_) != self.rules[id_] or config.is_drained(id_, now):
                 belief.probe_at = 0.0
         # The same objects, because the activity looks into them.

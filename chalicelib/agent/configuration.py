@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from chalicelib.agent.verifier import Verifier
     from chalicelib.agent.xds import XdsFiles
 
-    _Wanted = tuple[str | None, Collection[str], Collection[str], Collection[str], Collection[tuple[str, bool]]]
-
 log = logging.getLogger(__name__)
 
 SAVE_AGAIN = 30.0
@@ -69,7 +67,7 @@ class Configuration:
         self._save_at = 0.0
         self._known = False
         self._refused: str | None = None
-        self._in_force: _Wanted | None = None
+        self._in_force: tuple[object, ...] | None = None
         self._back: frozenset[str] = frozenset()
         self.changed = asyncio.Event()
 
@@ -124,12 +122,15 @@ class Configuration:
         """Write Envoy's files if the configuration, the drained or the absent rules are others than they were."""
         beliefs, raw = self._beliefs, self._raw
         config, etag = beliefs.config, beliefs.etag
-        wanted = (etag, config.drained(self._clock.now()), beliefs.absent(), self._loaded(), beliefs.let_go)
+        drained, absent, loaded = config.drained(self._clock.now()), beliefs.absent(), self._loaded()
+        wanted = (etag, drained, absent, loaded, beliefs.let_go, dict(beliefs.addresses))
         again = self._verifier.write_again()
         if wanted != self._in_force or again:
             before = await self._verifier.before()
             self._files.has(self._verifier.has)
-            versions = await asyncio.to_thread(self._files.write, config, *wanted[1:], again=again)
+            versions = await asyncio.to_thread(
+                self._files.write, config, drained, absent, loaded, beliefs.let_go, again=again
+            )
             self._in_force = wanted
             self._verifier.expect((etag or "").strip('"'), versions, before, known=self._known)
         if self._verifier.refused != self._back:

@@ -143,20 +143,20 @@ class Source:
     islands: tuple[Span, ...] = ()
     raw: bool = False
     """An Envoy without our agent."""
-
     kind: str = "proxy"
+    """What kind of witness it is, in a word that people read."""
     asked: bool = True
     """False for metrics that nobody has read, since nothing that they say would change the decision."""
 
     pace: timedelta = timedelta(0)
-    """What it proves does not move more often than that."""
+    """How often it has anything new to say: looking sooner costs money and shows nothing."""
 
     diverted: bool | None = None
     """Of an ALB: whether its weights are seen to send everything to the warm-up function. None for a proxy's member."""
 
     @property
     def title(self) -> str:
-        """How people know it."""
+        """What people read of it, as in `proxy i-…`."""
         return f"{self.kind} {self.name}"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.aws_restart import restarted
 from chalicelib.domain.decisions import AT_REST, RESYNC, Desired, Reason, Wish
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import RuleState
@@ -53,8 +54,11 @@ def by_hand(rule: Rule, facts: Facts, said: ScheduleVerdict, now: datetime) -> W
     stopped_at = now if found_stopped(rule, facts) else status.stopped_by_hand_at
     runs = bool(facts.within(ResourceState.RUNNING, ResourceState.PENDING))
     # What runs although it was stopped by hand was started by hand since, seen down or not: the later hand counts.
-    again = found_started(rule, facts) or (status.stopped_by_hand_at is not None and runs)
-    if stopped_at is not None and not again and not _superseded(stopped_at, facts, said):
+    by_aws = restarted(rule, facts, now) is not None
+    again = not by_aws and (found_started(rule, facts) or (status.stopped_by_hand_at is not None and runs))
+    # What AWS started again, nobody did: where there is evidence of use, it decides.
+    left_so = not again and not (by_aws and facts.sources)
+    if stopped_at is not None and left_so and not _superseded(stopped_at, facts, said):
         return Wish(Desired.DOWN, Reason.STOPPED_BY_HAND, now + AT_REST, _who(facts), by=_by(facts))
     started_at = now if again else status.started_by_hand_at
     if started_at is None or not facts.schedules or said.desired is Desired.UP or _superseded(started_at, facts, said):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.resources import ResourceKind
+from chalicelib.domain.resources import CLUSTER, ResourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +86,11 @@ def owned(spec: RuleSpec) -> tuple[OwnedThing, ...]:
 
 def owned_members(spec: RuleSpec, ids: Iterable[str]) -> tuple[OwnedThing, ...]:
     """What a rule with this spec owns through these of its members."""
-    return tuple(OwnedThing(resource_key(spec.ref(id_)), f"instance {id_}") for id_ in sorted(ids))
+    return tuple(OwnedThing(resource_key(spec.ref(id_)), _words(id_)) for id_ in sorted(ids))
+
+
+def _words(id_: str) -> str:
+    return f"DB cluster {id_.removeprefix(CLUSTER)}" if id_.startswith(CLUSTER) else f"instance {id_}"
 
 
 def shared_ports(spec: RuleSpec) -> tuple[OwnedThing, ...]:

@@ -30,10 +30,11 @@ def compact_of(rule: Rule, observed: Iterable[ObservedResource]) -> str | None:
     """
     if rule.spec.load_balancer_id is None:
         return None
-    known = {seen.id: seen.private_ip for seen in rule.status.seen}
-    known |= {resource.ref.id: resource.private_ip for resource in observed}
-    addresses = [known.get(ref.id) for ref in rule.refs]
-    return compact_rule(rule.id, rule.spec, [address for address in addresses if address is not None])
+    known = {seen.id: (seen.private_ip, seen.endpoint) for seen in rule.status.seen}
+    known |= {resource.ref.id: (resource.private_ip, resource.endpoint) for resource in observed}
+    places = [known.get(ref.id, (None, None)) for ref in rule.refs]
+    addresses = [address for address, _ in places if address is not None]
+    return compact_rule(rule.id, rule.spec, addresses, [name for _, name in places if name is not None])
 
 
 def compact_certificates(certificates: Iterable[Certificate]) -> str:
@@ -45,9 +46,11 @@ def compact_certificates(certificates: Iterable[Certificate]) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str]) -> str:
-    """The rule as JSON text; `addresses` are the private addresses of its resources."""
+def compact_rule(rule_id: str, spec: RuleSpec, addresses: Sequence[str], names: Sequence[str] = ()) -> str:
+    """The rule as JSON text; its resources are at these private addresses, or at what these DNS names resolve to."""
     data: dict[str, object] = {"id": rule_id, "targets": list(addresses)}
+    if names:
+        data["names"] = list(names)
     forwards = [_place(r) | _target(r) for r in spec.http if r.action == "forward"]
     if forwards:
         data["http"] = forwards

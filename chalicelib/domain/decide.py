@@ -14,6 +14,7 @@ from chalicelib.domain.rules import HeldDown, RuleState
 from chalicelib.domain.waits import (
     DESCRIBE_LAG,
     DRAIN_RENEWAL,
+    LOOK_BUSY,
     LOOK_DEPENDENCY,
     LOOK_DRAINING,
     LOOK_DRY_RUN,
@@ -21,6 +22,7 @@ from chalicelib.domain.waits import (
     LOOK_LIMITED,
     LOOK_PAUSED,
     LOOK_PENDING,
+    LOOK_RESTART,
     LOOK_STARTING,
     LOOK_STOPPING,
     LOOK_UNHEALTHY,
@@ -29,6 +31,7 @@ from chalicelib.domain.waits import (
 from chalicelib.domain.wish import wish
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from chalicelib.domain.decisions import Wish
@@ -108,6 +111,8 @@ class _Case:
             return self._start(stopped)
         if self.facts.within(ResourceState.STOPPING) and self._wanted.may_start:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_STARTING, Reason.STILL_STOPPING)
+        if faulty := self._faults():
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.FAULTY, detail=faulty)
         if self.facts.within(ResourceState.PENDING):
             return self._starting(Reason.STARTING, LOOK_PENDING)
         if self._stop_under_way():
@@ -177,11 +182,18 @@ class _Case:
         pending = self.facts.within(ResourceState.PENDING)
         if running:
             return self._stop(running)
+        if faulty := self._faults():
+            return self._say(Action.REPORT, RuleState.FAILED, LOOK_UNHEALTHY, Reason.FAULTY, detail=faulty)
         if pending:
             return self._say(Action.WAIT, RuleState.STARTING, LOOK_PENDING)
         if self.facts.within(ResourceState.STOPPING):
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STOPPING)
-        return self._say(Action.NOTHING, RuleState.DOWN, self._wanted.until - self.now)
+        return self._say(Action.NOTHING, RuleState.DOWN, min(self._wanted.until - self.now, self._until_restart()))
+
+    def _until_restart(self) -> timedelta:
+        """How long until AWS starts a database of it by itself: it would run unseen for hours if its event got lost."""
+        named = [r.restarts_at for r in self.facts.within(ResourceState.STOPPED) if r.restarts_at is not None]
+        return max(min(named) - self.now, LOOK_RESTART) if named else AT_REST
 
     def _stop(self, running: tuple[ObservedResource, ...]) -> Decision:
         protected = self._protections(running)
@@ -189,6 +201,10 @@ class _Case:
             return self._say(Action.REPORT, RuleState.UP, RESYNC, Reason.PROTECTED, detail=protected)
         if self._stop_under_way():
             return self._say(Action.WAIT, RuleState.STOPPING, LOOK_STARTING)
+        if busy := _words((r, r.busy) for r in self.facts.existing):
+            action = Action.CANCEL_STOP if self.status.drain else Action.WAIT
+            ids = running if self.status.drain else ()
+            return self._say(action, RuleState.UP, LOOK_BUSY, Reason.BUSY, ids=ids, detail=busy)
         if self.facts.paused:
             action = Action.CANCEL_STOP if self.status.drain else Action.NOTHING
             return self._say(action, RuleState.UP, LOOK_PAUSED, Reason.PAUSED, ids=running if self.status.drain else ())
@@ -222,8 +238,11 @@ class _Case:
 
     def _protections(self, running: tuple[ObservedResource, ...]) -> str | None:
         accept = self.rule.spec.accept_data_loss
-        words = [f"{r.ref.id} {p.words}" for r in running for p in r.blocking_protections(accept_data_loss=accept)]
-        return "; ".join(words) + "." if words else None
+        return _words((r, p.words) for r in running for p in r.blocking_protections(accept_data_loss=accept))
+
+    def _faults(self) -> str | None:
+        """What keeps a resource from ever running by waiting alone."""
+        return _words((r, r.fault) for r in self.facts.within(ResourceState.PENDING))
 
     # Words
 
@@ -283,3 +302,9 @@ class _Case:
             if held is not None:
                 return HeldDown(Reason.AWAITING_DEPENDENCY, f"{dependency.name}: {held.reason.words}", held.until)
         return None
+
+
+def _words(said: Iterable[tuple[ObservedResource, str | None]]) -> str | None:
+    """What there is to say of each, after its id; None where there is nothing."""
+    words = [f"{resource.ref.id} {why}" for resource, why in said if why]
+    return "; ".join(words) + "." if words else None

@@ -51,6 +51,8 @@ class Reason(StrEnum):
     AWAITING_EVIDENCE = "awaiting_evidence"
     GUARDED = "guarded"
     PROTECTED = "protected"
+    BUSY = "busy"
+    FAULTY = "faulty"
     NEEDED = "needed"
     UPTIME = "uptime"
     DOWNTIME = "downtime"
@@ -90,6 +92,8 @@ _WORDS = {
     Reason.AWAITING_EVIDENCE: "Quiet, but the evidence does not cover the whole idle time yet.",
     Reason.GUARDED: "Idle by its traffic, but a guard vetoes the stop.",
     Reason.PROTECTED: "A resource of the rule must never be stopped.",
+    Reason.BUSY: "It is not stopped while AWS is at work on it.",
+    Reason.FAULTY: "AWS cannot start a resource of the rule before somebody mends it.",
     Reason.NEEDED: "Needed by a rule that depends on it.",
     Reason.UPTIME: "Kept up by a schedule.",
     Reason.DOWNTIME: "Kept down by a schedule.",

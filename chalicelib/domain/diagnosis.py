@@ -27,6 +27,10 @@ _CAUSES = (
         "A quota of the account is used up: ask for more in Service Quotas, or stop something else.",
     ),
     _Cause(
+        ("inaccessible-encryption-credentials",),
+        "Its KMS key is disabled, deleted or not granted: enable the key again, then it can be started.",
+    ),
+    _Cause(
         ("client.internalerror", "kms", "invalidkmskey", "encrypted"),
         "Most often the KMS key of an encrypted volume: the role that starts the instance needs kms:CreateGrant on it.",
     ),
@@ -40,10 +44,13 @@ _CAUSES = (
     ),
     _Cause(("incorrectspotrequeststate", "spot"), "Its Spot request does not allow it now."),
     _Cause(
-        ("incorrectinstancestate", "incorrectstate", "invalidstate"),
+        ("incorrectinstancestate", "incorrectstate", "invalidstate", "invaliddbinstancestate", "invaliddbclusterstate"),
         "It is in a state that does not allow it; it is looked at again.",
     ),
-    _Cause(("invalidinstanceid",), "It does not exist any more: take it out of the rule."),
+    _Cause(
+        ("invalidinstanceid", "dbinstancenotfound", "dbclusternotfound"),
+        "It does not exist any more: take it out of the rule.",
+    ),
     _Cause(
         ("invalidsnapshot", "invalidvolume", "volumeinuse", "ebs"),
         "A volume of it is missing or broken: see its block devices.",

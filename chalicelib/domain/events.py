@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     DECIDED = "decided"
     STATE_CHANGED = "state_changed"
     RESOURCE_GONE = "resource_gone"
+    RESTARTED_BY_AWS = "restarted_by_aws"
     START_REFUSED = "start_refused"
     STOP_REFUSED = "stop_refused"
     BLIND = "blind"

@@ -41,7 +41,8 @@ class Facts:
     reported. `healthy` is the verdict of its health check since the last start, None while there is none. `recurring`
     has the standings of its schedules with recurrence rules. `dependents` need it, it needs its `dependencies`.
     `heartbeat_at`: when a job last posted one. `guards` are the readings of its guards, None while they have not been
-    read: they cost money. `paused`: nothing in the account is to be stopped.
+    read: they cost money. `paused`: nothing in the account is to be stopped. `restarted_by_aws`: AWS has just said that
+    it starts one of its databases by itself.
     """
 
     resources: tuple[ObservedResource, ...]
@@ -56,6 +57,7 @@ class Facts:
     heartbeat_at: datetime | None = None
     guards: tuple[GuardReading, ...] | None = None
     paused: bool = False
+    restarted_by_aws: bool = False
 
     def within(self, *states: ResourceState) -> tuple[ObservedResource, ...]:
         """The resources in one of these states."""

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 GONE = "was terminated, or AWS does not know it any more: it is left out. Take it out of the rule."
 
 
+RESTARTED = (
+    "AWS started it again by itself, as it does with every database that has been stopped for seven days. It is "
+    "stopped again as soon as AWS allows, if the evidence says that nobody uses it."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One reconcile, done: the rule before and after it, what was decided on which facts, and what AWS answered."""
@@ -48,6 +54,11 @@ class Step:
         return self.decision.action.touches_the_world and not renewed
 
     @property
+    def newly_restarted(self) -> bool:
+        """Whether this look is the first to find that AWS itself started what had been stopped for seven days."""
+        return self.after.status.restarted_at is not None and self.before.status.restarted_at is None
+
+    @property
     def newly_gone(self) -> tuple[str, ...]:
         """The ids of resources that were there at the last look and are not any more: left out from now on.
 
@@ -66,7 +77,14 @@ def events_of(step: Step, ids: Iterator[str], at: datetime) -> tuple[Event, ...]
     gone = [
         Event(next(ids), at, EventKind.RESOURCE_GONE, step.before.id, "aws", f"{id_} {GONE}") for id_ in step.newly_gone
     ]
+    if step.newly_restarted:
+        gone.append(Event(next(ids), at, EventKind.RESTARTED_BY_AWS, step.before.id, "aws", _restarted(step)))
     return (*gone, event_of(step, next(ids), at)) if step.worth_telling else tuple(gone)
+
+
+def _restarted(step: Step) -> str:
+    ids = sorted(r.ref.id for r in step.facts.within(ResourceState.RUNNING, ResourceState.PENDING))
+    return f"{', '.join(ids)}: {RESTARTED}"
 
 
 def event_of(step: Step, id_: str, at: datetime) -> Event:

@@ -39,6 +39,10 @@ _COUNTED = {
 }
 
 
+_STAYS_UP = frozenset({Reason.PROTECTED, Reason.PAUSED, Reason.BUSY, Reason.FAULTY})
+"""Why nothing would be stopped that is wished down."""
+
+
 def can_add(rule: Rule, facts: Facts, at: datetime) -> bool:
     """Whether a look can add to the records: if not, they need not even be read. `rule` is as it was before the look.
 
@@ -116,7 +120,7 @@ def overdue(rule: Rule, at: datetime) -> bool:
 
 def _as_it_would_be(resource: ObservedResource, decision: Decision) -> Sight:
     """Up while the decision wants it up. What must not be stopped, or not now, would be up however idle it is."""
-    down = decision.desired is Desired.DOWN and decision.reason not in {Reason.PROTECTED, Reason.PAUSED}
+    down = decision.desired is Desired.DOWN and decision.reason not in _STAYS_UP
     return Sight(_paid(resource), IntervalState.DOWN if down else IntervalState.UP, was_down=True)
 
 

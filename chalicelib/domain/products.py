@@ -35,6 +35,7 @@ class RdsProduct:
     """What is paid by the hour while a database is available, in the words of DescribeDBInstances.
 
     `license_model` is its LicenseModel, empty where it has none; `io_optimized` is Aurora's storage `aurora-iopt1`.
+    `instances` of that class are what an Aurora cluster consists of: the price list has the price of one.
     """
 
     region: str
@@ -43,6 +44,7 @@ class RdsProduct:
     license_model: str = ""
     deployment: Deployment = Deployment.SINGLE_AZ
     io_optimized: bool = False
+    instances: int = 1
 
 
 Product: TypeAlias = Ec2Product | RdsProduct

@@ -42,6 +42,14 @@ class Protection(StrEnum):
     STOP_PROTECTION = "stop_protection"
     PROXY = "proxy"
     DATA_LOSS = "data_loss"
+    READ_REPLICA = "read_replica"
+    REPLICA_SOURCE = "replica_source"
+    CLUSTER_MEMBER = "cluster_member"
+    SQL_SERVER_MULTI_AZ = "sql_server_multi_az"
+    SERVERLESS_V1 = "serverless_v1"
+    GLOBAL_DATABASE = "global_database"
+    ENGINE_MODE = "engine_mode"
+    FOREIGN_ENGINE = "foreign_engine"
 
     @property
     def words(self) -> str:
@@ -60,6 +68,18 @@ _PROTECTION_WORDS = {
     Protection.DATA_LOSS: (
         "has instance-store volumes, whose data a stop erases; set accept_data_loss to true to allow it"
     ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_StopInstance.html#USER_StopInstance.Limitations
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-cluster-stop-start.html
+    Protection.READ_REPLICA: "is a read replica, which AWS does not stop",
+    Protection.REPLICA_SOURCE: "has read replicas, and AWS does not stop what is replicated",
+    Protection.CLUSTER_MEMBER: (
+        "belongs to a DB cluster, which AWS stops only as a whole; name the cluster in cluster_ids instead"
+    ),
+    Protection.SQL_SERVER_MULTI_AZ: "is SQL Server in a Multi-AZ deployment, which AWS does not stop",
+    Protection.SERVERLESS_V1: "is Aurora Serverless v1, which AWS does not stop; it can pause by itself",
+    Protection.GLOBAL_DATABASE: "is a member of an Aurora global database, which AWS does not stop",
+    Protection.ENGINE_MODE: "is an Aurora cluster of a mode (multi-master, parallel query) that AWS does not stop",
+    Protection.FOREIGN_ENGINE: "is neither an RDS nor an Aurora database, though the API of RDS lists it",
 }
 
 
@@ -107,6 +127,10 @@ class ResourceRef:
         return Place(self.kind, self.region, self.connector)
 
 
+CLUSTER = "cluster:"
+"""What the id of a DB cluster begins with, as at the end of its ARN: a DB instance may have the same name."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObservedResource:
     """A resource as AWS described it.
@@ -115,6 +139,11 @@ class ObservedResource:
     `Client.InternalError: Client error on launch`. `status_ok` is the verdict of the EC2 status checks
     (2/2 ok), None where they were not asked for. `can_hibernate`: it was launched with hibernation enabled.
     `product` is what AWS charges for while it is up, None where the description does not say.
+
+    Of databases: `endpoint` is the DNS name that clients connect to. `busy`: why AWS would refuse to stop it now, or
+    why that would do harm, in words that continue its id, as in `is being backed up`. `fault`: the same of why it
+    neither runs nor can be started before somebody mends it. `restarts_at`: when AWS starts it by itself, told only
+    while it is stopped. `parts`: the DB instances that a cluster consists of.
     """
 
     ref: ResourceRef
@@ -127,6 +156,16 @@ class ObservedResource:
     launched_at: datetime | None = None
     can_hibernate: bool = False
     product: Product | None = None
+    endpoint: str | None = None
+    busy: str | None = None
+    fault: str | None = None
+    restarts_at: datetime | None = None
+    parts: tuple[ResourceRef, ...] = ()
+
+    @property
+    def measured(self) -> tuple[ResourceRef, ...]:
+        """Whose metrics tell of it: its own, or those of each DB instance of a cluster."""
+        return self.parts or (self.ref,)
 
     def blocking_protections(self, *, accept_data_loss: bool) -> tuple[Protection, ...]:
         """The protections that forbid a stop, given what the rule's owner accepted."""

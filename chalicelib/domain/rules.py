@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.drains import Drain
     from chalicelib.domain.guards import Guard
+    from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.routes import HealthCheck, HttpRoute, TcpRoute
 
 
@@ -73,6 +74,8 @@ class RuleSpec:
 
     `tcp_idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; 1: any byte does;
     0: that it is open does. `start_timeout` None: as is usual for its kind (waits.start_timeout).
+    `idle_connections`: a database without a load balancer is in use while it has more connections than this; None:
+    its connections are no activity source.
     """
 
     name: str
@@ -99,6 +102,7 @@ class RuleSpec:
     tags: tuple[tuple[str, str], ...] = ()
     tcp_idle_bytes: int = 1
     start_timeout: timedelta | None = None
+    idle_connections: int | None = None
 
     @property
     def place(self) -> Place:
@@ -138,6 +142,15 @@ class SeenResource:
     id: str
     state: ResourceState
     private_ip: str | None = None
+    endpoint: str | None = None
+    restarts_at: datetime | None = None
+
+    @staticmethod
+    def of(resource: ObservedResource) -> SeenResource:
+        """What is kept of what a look saw."""
+        return SeenResource(
+            resource.ref.id, resource.state, resource.private_ip, resource.endpoint, resource.restarts_at
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,8 @@ class RuleStatus:
     `up_since` is since when any of its resources has been seen running: an idle window never reaches back behind it.
     `woken_at` is the last traffic wake, `woken_by` its cause in words. `stopped_by_hand_at` is when it was found
     stopped although we had not asked, `started_by_hand_at` when it was found running so. `held_down`: see there.
-    `observed_at` is when the last recorded look was, `seen` what it saw.
+    `observed_at` is when the last recorded look was, `seen` what it saw. `restarted_at` is when it was found that AWS
+    itself had started a database that was stopped for seven days; it stays until the rule is used or down again.
     """
 
     state: RuleState = RuleState.DOWN
@@ -187,6 +201,7 @@ class RuleStatus:
     retry_at: datetime | None = None
     seen: tuple[SeenResource, ...] = ()
     observed_at: datetime | None = None
+    restarted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.aws_restart import restarted
 from chalicelib.domain.decisions import Action, Desired, Reason
 from chalicelib.domain.diagnosis import diagnosed
 from chalicelib.domain.drains import Drain
@@ -67,8 +68,9 @@ def settle(rule: Rule, decision: Decision, facts: Facts, now: datetime) -> RuleS
         started_by_hand_at=(old.started_by_hand_at or now) if decision.wish is Reason.STARTED_BY_HAND else None,
         failures=0 if done else old.failures,
         retry_at=None if done else old.retry_at,
-        seen=tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in facts.resources),
+        seen=tuple(SeenResource.of(resource) for resource in facts.resources),
         observed_at=now,
+        restarted_at=None if down else restarted(rule, facts, now),
     )
     return _after(decision, status, facts, rule.id, now)
 

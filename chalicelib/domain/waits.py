@@ -47,3 +47,9 @@ LOOK_PAUSED = timedelta(minutes=5)
 LOOK_LIMITED = timedelta(minutes=1)
 LOOK_DRAINING = timedelta(seconds=5)
 LOOK_STOPPING = timedelta(seconds=20)
+
+LOOK_RESTART = timedelta(minutes=5)
+"""While AWS is late with the restart that it has named: nobody pays for what has not begun."""
+
+LOOK_BUSY = timedelta(minutes=1)
+"""Until a backup or a change of a database is over; EventBridge tells of most."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.aws_restart import restarted
 from chalicelib.domain.by_hand import by_hand
 from chalicelib.domain.decisions import AT_REST, RESYNC, Desired, Reason, Wish
 from chalicelib.domain.guards import Guard, GuardMetric, judge_heartbeat
@@ -141,7 +142,7 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
     """Idle, or only unseen? Unknown is not idle: every way of not knowing keeps the rule up."""
     idle = rule.spec.idle
     up_since = _up_since(rule, facts, now)
-    if now < up_since + idle:
+    if now < up_since + idle and not restarted(rule, facts, now):
         recently = "Up for less than its idle time."
         return Wish(Desired.UP, Reason.ACTIVE, min(up_since + idle, now + RESYNC), recently, may_start=False)
     if not facts.sources:
@@ -160,9 +161,12 @@ def _idle_while_running(rule: Rule, facts: Facts, now: datetime) -> Wish:
 
 
 def _quiet_since(rule: Rule, facts: Facts, now: datetime) -> datetime:
-    """The end of what it was last used for, or where that is later, the moment that it was up."""
-    up_since = _up_since(rule, facts, now)
-    return max(up_since, facts.last_use.at) if facts.last_use else up_since
+    """The end of what it was last used for, or where that is later, the moment that it was up.
+
+    A start by AWS is nobody's: what was proven before it counts too.
+    """
+    known_since = rule.created_at if restarted(rule, facts, now) else _up_since(rule, facts, now)
+    return max(known_since, facts.last_use.at) if facts.last_use else known_since
 
 
 def _up_since(rule: Rule, facts: Facts, now: datetime) -> datetime:

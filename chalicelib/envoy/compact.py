@@ -18,6 +18,9 @@ _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+([/?#][\x21-\x7e]*)?")
 """The control plane judges what a URL to redirect to may be; this is what a header can have."""
 
 
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
+
+
 class CompactError(ValueError):
     """The configuration is not what the protocol says."""
 
@@ -121,7 +124,7 @@ class CompactRule:
     """A rule as the proxy knows it. `starting`: auto, page or hold.
 
     `idle_bytes`: so many bytes a minute, both ways, make a TCP connection one that is in use; see ANY_BYTES and OPEN.
-    `start_minutes`: for how long clients are held.
+    `start_minutes`: for how long clients are held. `names`: DNS names whose addresses are targets too.
     """
 
     id: str
@@ -134,6 +137,7 @@ class CompactRule:
     redirects: tuple[Redirect, ...] = ()
     idle_bytes: int = ANY_BYTES
     start_minutes: float = 10
+    names: tuple[str, ...] = ()
 
     @property
     def places(self) -> tuple[Http | Redirect, ...]:
@@ -237,6 +241,7 @@ def _rule(data: dict[str, Any]) -> CompactRule:
         tuple(_redirect(route) for route in data.get("redirects", [])),
         _count(data.get("idle_bytes", ANY_BYTES)),
         _minutes(data.get("start", 10)),
+        tuple(_dns_name(name) for name in data.get("names", [])),
     )
     if not rule.http and not rule.tcp:
         raise CompactError(f"{rule.id} has neither http nor tcp")
@@ -313,6 +318,12 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or value < 0:
         raise CompactError(f"{value!r} is not a number of bytes")
     return value
+
+
+def _dns_name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise CompactError(f"{value!r} is not a DNS name")
+    return value.lower()
 
 
 def _minutes(value: object) -> float:

@@ -47,7 +47,7 @@ class GuardReader:
     def read(self, rules: Sequence[tuple[Rule, Facts]], now: datetime) -> dict[str, tuple[GuardReading, ...]]:
         """The readings of each of these rules, by its id; heartbeats are left out, they cost nothing to know."""
         questions = [
-            _Question(rule.id, guard, tuple(resource.ref for resource in facts.within(ResourceState.RUNNING)))
+            _Question(rule.id, guard, _measured(facts))
             for rule, facts in rules
             for guard in rule.spec.guards
             if guard.metric is not GuardMetric.HEARTBEAT
@@ -80,6 +80,11 @@ class GuardReader:
         except CloudError as error:
             log.warning("sessions could not be listed, so their guards veto", extra={"error": str(error)})
             return None
+
+
+def _measured(facts: Facts) -> tuple[ResourceRef, ...]:
+    """What runs; of a DB cluster, its instances: they have the metrics."""
+    return tuple(ref for resource in facts.within(ResourceState.RUNNING) for ref in resource.measured)
 
 
 def _reading(

@@ -22,7 +22,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.load_balancers import LoadBalancerKind, without_certificate
 from chalicelib.domain.membership import carried_over
-from chalicelib.domain.resources import OWN_ACCOUNT, ResourceState
+from chalicelib.domain.resources import CLUSTER, OWN_ACCOUNT, ResourceKind, ResourceState
 from chalicelib.domain.rules import Rule, RuleState, RuleStatus, SeenResource
 from chalicelib.usecases.dependencies import graph_below
 from chalicelib.usecases.proxy_states import publish_state
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.load_balancers import LoadBalancer
-    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceKind, ResourceRef
+    from chalicelib.domain.resources import ObservedResource, Outcome, ResourceRef
     from chalicelib.domain.rules import RuleSpec
     from chalicelib.ports import (
         Clock,
@@ -210,13 +210,17 @@ class ManageRules:
             if ref not in observed:
                 continue
             seen = observed[ref]
-            field = f"resources.instance_ids[{n}]"
+            field = _field_of(spec, n)
             if seen.state is ResourceState.GONE:
-                faults.append(Fault(field, f"There is no instance {ref.id} in {ref.region}."))
+                faults.append(Fault(field, f"There is no {_name_of(ref)} in {ref.region}."))
             faults += [
                 Fault(field, f"{ref.id} {protection.words}.")
                 for protection in seen.blocking_protections(accept_data_loss=spec.accept_data_loss)
             ]
+            if _has_no_address(spec, seen):
+                faults.append(
+                    Fault(field, f"{ref.id} has no address yet that a proxy could reach: it is being created.")
+                )
             if spec.when_idle == "hibernate" and seen.state is not ResourceState.GONE and not seen.can_hibernate:
                 message = f"{ref.id} was not launched with hibernation enabled; it can be stopped only."
                 faults.append(Fault("resources.when_idle", message))
@@ -298,6 +302,28 @@ def guarded(spec: RuleSpec, balancer: LoadBalancer | None) -> RuleSpec:
     return with_default_guard(spec) if balancer is not None and balancer.kind is LoadBalancerKind.ALB else spec
 
 
+def _field_of(spec: RuleSpec, n: int) -> str:
+    """Where in its body people named this resource of a rule."""
+    before = sum(id_.startswith(CLUSTER) for id_ in spec.resource_ids[:n])
+    if spec.resource_ids[n].startswith(CLUSTER):
+        return f"resources.cluster_ids[{before}]"
+    return f"resources.instance_ids[{n - before}]"
+
+
+def _has_no_address(spec: RuleSpec, seen: ObservedResource) -> bool:
+    """Whether a proxy would hold its clients for ever: what it is told of a database is told once."""
+    there = seen.ref.kind is ResourceKind.RDS and seen.state is not ResourceState.GONE
+    return there and spec.load_balancer_id is not None and seen.endpoint is None
+
+
+def _name_of(ref: ResourceRef) -> str:
+    if ref.kind is ResourceKind.EC2:
+        return f"instance {ref.id}"
+    if ref.id.startswith(CLUSTER):
+        return f"DB cluster {ref.id.removeprefix(CLUSTER)}"
+    return f"DB instance {ref.id}"
+
+
 def _ports(compact: Mapping[str, list[dict[str, int]]]) -> list[int]:
     return [tcp["listen"] for tcp in compact.get("tcp", [])] + [http["port"] for http in compact.get("http", [])]
 
@@ -305,7 +331,7 @@ def _ports(compact: Mapping[str, list[dict[str, int]]]) -> list[int]:
 def _first_status(observed: list[ObservedResource], now: datetime) -> RuleStatus:
     states = {resource.state for resource in observed}
     state = RuleState.UP if ResourceState.RUNNING in states else RuleState.DOWN
-    seen = tuple(SeenResource(r.ref.id, r.state, r.private_ip) for r in observed)
+    seen = tuple(SeenResource.of(resource) for resource in observed)
     return RuleStatus(state, since=now, due_at=now, up_since=now if state is RuleState.UP else None, seen=seen)
 
 

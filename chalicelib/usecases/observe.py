@@ -17,6 +17,7 @@ from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import recurring
 from chalicelib.domain.wish import waits_for_guards
+from chalicelib.usecases.connections import ConnectionReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.activity import Source
     from chalicelib.domain.alb_traffic import RuleTraffic
+    from chalicelib.domain.connections import Watched
     from chalicelib.domain.guards import GuardReading
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
@@ -60,12 +62,21 @@ class Surroundings:
     """Of the rules on ALBs, by their ids; and so are the two below."""
     counted: Mapping[str, Source] = field(default_factory=dict)
     targets_healthy: Mapping[str, bool | None] = field(default_factory=dict)
+    restarted_by_aws: bool = False
+    connections: Mapping[str, Watched] = field(default_factory=dict)
+    """Of databases without a proxy, by the ids of their rules."""
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
-        """The sources of one rule; none for a rule without a load balancer."""
+        """The sources of one rule: its load balancer's, or its own."""
         if rule.id in self.traffic:
             return (self.counted.get(rule.id) or source_of(self.traffic[rule.id]),)
+        if rule.id in self.connections:
+            return self.connections[rule.id].sources
         return self.sources.get(rule.spec.load_balancer_id or "", ())
+
+    def used(self, rule: Rule) -> Use | None:
+        """The newest use that a source of its own saw."""
+        return self.connections[rule.id].last_use if rule.id in self.connections else None
 
 
 @dataclass(slots=True)
@@ -103,6 +114,7 @@ class Observer:
             account=self.account.settings(),
             traffic=traffic,
             targets_healthy=self._targets_healthy(rules, resources, traffic) if traffic else {},
+            connections=ConnectionReader(self.guards.metrics).read(rules, resources, now),
         )
         if traffic:
             behind = [(rule, self.facts(rule, seen, now)) for rule in rules if rule.id in traffic and rule.spec.enabled]
@@ -127,7 +139,7 @@ class Observer:
         return Facts(
             own,
             sources,
-            last_use(rule, known),
+            last_use(rule, known, seen.used(rule)),
             healthy,
             health_source,
             schedules,
@@ -137,6 +149,7 @@ class Observer:
             max((last.at for last in known.last if last.source == HEARTBEAT), default=None),
             seen.guards.get(rule.id),
             seen.account.paused,
+            seen.restarted_by_aws,
         )
 
     def _targets_healthy(
@@ -216,7 +229,7 @@ def _health(
         verdicts = [resource.status_ok for resource in own if resource.state is ResourceState.RUNNING]
         if not verdicts or any(verdict is None for verdict in verdicts):
             return None, None
-        return all(verdicts), "ec2 status checks"
+        return all(verdicts), "ec2 status checks" if rule.spec.kind is ResourceKind.EC2 else "rds status"
     if not fresh:
         return None, None
     newest = max(fresh, key=lambda health: health.at)
@@ -228,9 +241,11 @@ def _probed(rule: Rule, sources: Sequence[Source]) -> bool:
     return rule.spec.load_balancer_id is not None and (not sources or any(source.diverts for source in sources))
 
 
-def last_use(rule: Rule, known: ActivityFacts) -> Use | None:
-    """The newest use that anything has told us of: a source's activity, or a wake."""
+def last_use(rule: Rule, known: ActivityFacts, seen: Use | None = None) -> Use | None:
+    """The newest use that anything has told us of: a source's activity, stored or just `seen`, or a wake."""
     uses = [Use(last.at, last.source) for last in known.last if last.source != HEARTBEAT]
+    if seen is not None:
+        uses.append(seen)
     if rule.status.woken_at is not None:
         uses.append(Use(rule.status.woken_at, rule.status.woken_by or "wake"))
     return max(uses, key=lambda use: use.at, default=None)

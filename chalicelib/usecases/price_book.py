@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.costs import UnknownCost
 from chalicelib.domain.errors import CloudError, NotFoundError
 from chalicelib.domain.load_balancers import LoadBalancerKind
-from chalicelib.domain.products import Ec2Product
+from chalicelib.domain.products import Ec2Product, RdsProduct
 
 if TYPE_CHECKING:
     from chalicelib.domain.costs import HourlyCost
@@ -30,6 +30,9 @@ class PriceBook:
 
     def of_product(self, product: Product) -> HourlyCost:
         """USD an hour on demand; AWS's words where it would not say."""
+        if isinstance(product, RdsProduct) and product.instances > 1:
+            each = self.of_product(replace(product, instances=1))
+            return each if isinstance(each, UnknownCost) else each * product.instances
         if product not in self._products:
             try:
                 self._products[product] = self.prices.hourly(product)

@@ -21,7 +21,7 @@ from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
 from chalicelib.domain.transition import beside, refused, settle, unobserved
 from chalicelib.ports import NOBODY
-from chalicelib.usecases.requests import requests_for
+from chalicelib.usecases.requests import RESTARTED_BY_AWS, requests_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +104,8 @@ class Reconciler:
         except CloudError as error:
             self._unobserved(rules, error)
             return
+        if request.cause == RESTARTED_BY_AWS:
+            seen = replace(seen, restarted_by_aws=True)
         due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}

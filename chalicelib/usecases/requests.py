@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 GROUP = 100
 """Rules a message: the worker describes and reads once for all of them."""
 
+RESTARTED_BY_AWS = "restarted by aws"
+"""The cause of a request that carries AWS's word for why its databases start."""
+
 EXPIRY = timedelta(minutes=2)
 """A request that waited for longer is dropped: the next tick asks again for what is still due."""
 

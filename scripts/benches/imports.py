@@ -27,6 +27,7 @@ HANDLERS = {
     "reconcile": "bootstrap.reconciler()",
     "discover": "bootstrap.discover()",
     "ec2_state": "bootstrap.state_change()",
+    "rds_state": "bootstrap.state_change()",
     "ec2_calls": "bootstrap.manual_change()",
     "proxy_logs": "bootstrap.ingest()",
     "warm_up": "bootstrap.answer_traffic()",

@@ -91,6 +91,7 @@ def deploy(cloud: Cloud) -> Deployed:
         "reconcile": "Reconcile",
         "discover": "Discover",
         "ec2_state": "Ec2State",
+        "rds_state": "RdsState",
         "proxy_logs": "ProxyLogs",
         "warm_up": "WarmUp",
     }

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.tools import is_silent, receive, until
+from tests.e2e.guests import echo
+from tests.e2e.tools import free_port, is_silent, receive, until
 
 if TYPE_CHECKING:
     import socket
@@ -86,3 +87,19 @@ def test_who_waits_is_let_go_when_the_time_for_a_start_is_over(world):
         began = time.monotonic()
         assert closed(client)
         assert 0.2 < time.monotonic() - began < 8  # six attempts, half a second each on average
+
+
+def test_a_target_that_has_a_name_is_held_woken_and_reached_by_what_the_name_resolves_to(world):
+    guest, listen = world.guest(echo), free_port(world.address)
+    # The resolver of any host answers the text of an address with that address.
+    tcp = [{"listen": listen, "target": guest.port}]
+    rule = {"id": "ru_db", "targets": [], "names": [guest.address], "tcp": tcp, "start": 30}
+    world.in_force(world.plane.publish(rule))
+    with world.connect(listen) as client:
+        client.sendall(b"hello")
+        until(lambda: world.plane.woken("ru_db"))
+        assert is_silent(client, 1)
+        up = guest.start()
+        assert receive(client, 5) == b"hello"
+        assert time.monotonic() - up < 2
+    world.seen_up("ru_db")

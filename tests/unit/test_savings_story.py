@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.domain.account_days import LATE
+from chalicelib.domain.costs import UnknownCost
 from chalicelib.domain.errors import CloudError, ThrottledError
-from chalicelib.domain.products import Ec2Product
+from chalicelib.domain.products import Ec2Product, RdsProduct
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.wall_time import Weekday, WeeklyWindow
 from tests.builders import make_schedule
@@ -303,3 +305,12 @@ def test_what_was_resized_costs_what_it_is_now():
     world.instance.instance_type = "m5.large"
     live(world, DAY + 24 * HOUR + TEN_MINUTES)
     assert saved(world).total.savings_always_on == Decimal("2.4")
+
+
+def test_an_aurora_cluster_costs_what_all_its_instances_do():
+    world = World()
+    one = RdsProduct("us-east-1", "db.r6g.large", "aurora-postgresql")
+    world.prices.costs[one] = Decimal("0.26")
+    assert world.new_book().of_product(replace(one, instances=3)) == Decimal("0.78")
+    unknown = world.new_book().of_product(replace(one, instance_class="db.serverless", instances=2))
+    assert isinstance(unknown, UnknownCost)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffic
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
+from chalicelib.adapters.memory.databases import FakeDatabases
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.proxy_parts import FakeProvisionQueue
 from chalicelib.adapters.memory.queue import MemoryQueue
@@ -73,7 +74,8 @@ class World:
         self.queue = MemoryQueue(self.clock, chaos)
         self.provisioning = FakeProvisionQueue(self.clock)
         s = self.stores
-        self.computes = {ResourceKind.EC2: self.cloud}
+        self.databases = FakeDatabases(self.clock)
+        self.computes: dict[ResourceKind, Any] = {ResourceKind.EC2: self.cloud, ResourceKind.RDS: self.databases}
         self.recurrences = DateutilRecurrences()
         self.metrics, self.sessions = FakeMetrics(self.clock), FakeSessions()
         self.elb = FakeAlbTraffic(self.cloud, self.clock)
@@ -135,6 +137,7 @@ class World:
         )
         self.state_change = StateChange(s.rules, s.status, self.queue, self.clock)
         self.cloud.on_change = self._changed
+        self.databases.on_change = self._database_changed
         self._chaos = chaos
         self.explain = Explain(s.rules, self.observer, self.clock)
         self.prices = MemoryPrices()
@@ -158,6 +161,11 @@ class World:
         """EventBridge tells, a second later; on a bad day it does not."""
         if self._chaos is None or self._chaos.random() < 0.7:
             self.clock.at(self.clock.now() + timedelta(seconds=1), lambda: self.state_change.run((ref,)))
+
+    def _database_changed(self, ref: ResourceRef, by_aws: bool) -> None:
+        if self._chaos is None or self._chaos.random() < 0.7:
+            later = self.clock.now() + timedelta(seconds=1)
+            self.clock.at(later, lambda: self.state_change.run((ref,), by_aws=by_aws))
 
     def new_book(self) -> PriceBook:
         return PriceBook(self.prices, self.stores.balancers, self.stores.proxies)

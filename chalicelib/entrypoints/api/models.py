@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -14,6 +17,10 @@ Words = Annotated[str, Field(max_length=500)]
 
 
 def matches(pattern: str, what: str) -> AfterValidator:
+    return AfterValidator(matching(pattern, what))
+
+
+def matching(pattern: str, what: str) -> Callable[[str], str]:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -21,11 +28,17 @@ def matches(pattern: str, what: str) -> AfterValidator:
             raise ValueError(f"is not {what}")
         return value
 
-    return AfterValidator(check)
+    return check
 
 
 Region = Annotated[str, matches(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as us-east-1")]
-InstanceId = Annotated[str, matches(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")]
+as_instance_id = matching(r"i-[0-9a-f]{8,17}", "an EC2 instance id such as i-0123456789abcdef0")
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html (stored in lower case)
+as_database_id = matching(
+    r"(?=.{1,63}\Z)[a-z]([a-z0-9]|-(?=[a-z0-9]))*",
+    "a database identifier in lower case such as my-database; a cluster has a list of its own, cluster_ids",
+)
+DatabaseId = Annotated[str, AfterValidator(as_database_id)]
 RuleId = Annotated[str, matches(r"ru_[a-z0-9]{1,40}", "a rule id")]
 ScheduleId = Annotated[str, matches(r"sc_[a-z0-9]{1,40}", "a schedule id")]
 RoleArn = Annotated[

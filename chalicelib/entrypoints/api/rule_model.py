@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from chalicelib.domain.connections import SHORTEST_IDLE
 from chalicelib.domain.guards import Guard, GuardMetric
-from chalicelib.domain.resources import OWN_ACCOUNT, Connector, ResourceKind
+from chalicelib.domain.resources import CLUSTER, OWN_ACCOUNT, Connector, ResourceKind
 from chalicelib.domain.routes import HealthCheck, Ignore
 from chalicelib.domain.rules import DependsOn, RuleSpec, WhileStarting
 from chalicelib.entrypoints.api.models import (
+    DatabaseId,
     ExternalId,
-    InstanceId,
-    Later,
     LoadBalancerId,
     Name,
     Region,
@@ -24,6 +24,8 @@ from chalicelib.entrypoints.api.models import (
     Strict,
     TagKey,
     TagValue,
+    as_database_id,
+    as_instance_id,
 )
 from chalicelib.entrypoints.api.route_models import (
     HealthBody,
@@ -33,28 +35,66 @@ from chalicelib.entrypoints.api.route_models import (
     TcpIdle,
     distinct,
     idle_bytes,
-    only,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _of_its_kind(value: str, info: ValidationInfo) -> str:
+    """An id as the kind beside it has them; any database may be called so where that is wrong itself."""
+    return _IDS.get(info.data.get("kind", ""), as_database_id)(value)
+
+
+_IDS: dict[str, Callable[[str], str]] = {"ec2": as_instance_id, "rds": as_database_id}
+ResourceId = Annotated[str, AfterValidator(_of_its_kind)]
 
 
 class ResourcesBody(Strict):
     """What can be stopped."""
 
-    kind: Annotated[Literal["ec2"], only("ec2")]
+    kind: Literal["ec2", "rds"]
     region: Region
     tags: dict[TagKey, TagValue] = Field(default={}, max_length=10)
-    instance_ids: Annotated[list[InstanceId], AfterValidator(distinct)] = Field(
+    cluster_ids: Annotated[list[DatabaseId], AfterValidator(distinct)] = Field(default=[], max_length=50)
+    instance_ids: Annotated[list[ResourceId], AfterValidator(distinct)] = Field(
         default=[], max_length=50, validate_default=True
     )
-    cluster_ids: Later = Field(default_factory=list)
     when_idle: Literal["stop", "hibernate"] = "stop"
+
+    @field_validator("cluster_ids")
+    @classmethod
+    def _of_databases(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if value and info.data.get("kind") == "ec2":
+            raise ValueError("is for kind rds only")
+        return value
 
     @field_validator("instance_ids")
     @classmethod
-    def _or_tags(cls, value: list[str], info: ValidationInfo) -> list[str]:
-        if not value and info.data.get("tags") == {}:
-            raise ValueError("needs at least one instance where tags has no tag")
+    def _or_others(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if not value and info.data.get("tags") == {} and info.data.get("cluster_ids") == []:
+            raise ValueError("needs at least one instance where tags has no tag and cluster_ids no cluster")
         return value
+
+    @field_validator("when_idle")
+    @classmethod
+    def _as_it_can(cls, value: str, info: ValidationInfo) -> str:
+        if value == "hibernate" and info.data.get("kind") == "rds":
+            raise ValueError("is stop for every database: none hibernates")
+        return value
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All that it names: instances, then clusters as the domain writes them."""
+        return (*self.instance_ids, *(CLUSTER + id_ for id_ in self.cluster_ids))
+
+
+def _one_database(resources: ResourcesBody, *, http: bool) -> None:
+    """What a proxy carries of databases. Several would be one target to it, and a client could meet any of them."""
+    if http:
+        raise ValueError("carries databases by tcp, not by http")
+    if len(resources.ids) != 1 or resources.tags:
+        raise ValueError("carries one database a rule, named by its id: clients could meet any of several")
 
 
 class ConnectorBody(Strict):
@@ -85,8 +125,6 @@ class GuardBody(Strict):
             raise ValueError("above_percent is needed by cpu and is for cpu only")
         if self.above is not None and self.metric not in {"network_bytes", "rds_connections"}:
             raise ValueError("above is for network_bytes and rds_connections only")
-        if self.metric == "rds_connections":
-            raise ValueError("rds_connections is for rds, which this version does not have")
         return self
 
     def guard(self) -> Guard:
@@ -117,6 +155,7 @@ class RuleBody(Strict):
     while_starting: Literal["page", "hold", "auto"] = "auto"
     ignore: IgnoreBody = IgnoreBody()
     guards: list[GuardBody] = Field(default=[], max_length=10)
+    idle_connections: int | None = Field(default=None, ge=0, le=100000)
     depends_on: list[DependsOnBody] = Field(default=[], max_length=20)
     schedule_ids: Annotated[list[ScheduleId], AfterValidator(distinct)] = Field(default=[], max_length=20)
     on_manual_change: Literal["respect", "enforce"] = "respect"
@@ -164,8 +203,37 @@ class RuleBody(Strict):
                 raise ValueError("is needed by http and tcp")
             if value is not None and not routed:
                 raise ValueError("needs at least one entry in http or tcp")
+            resources = info.data.get("resources")
+            if value is not None and resources is not None and resources.kind == "rds":
+                _one_database(resources, http=bool(info.data["http"]))
             if routed and not info.data["tcp"] and all(http.action == "redirect" for http in info.data["http"]):
                 raise ValueError("needs something that wakes: an entry in http that forwards, or one in tcp")
+        return value
+
+    @field_validator("guards")
+    @classmethod
+    def _for_its_kind(cls, value: list[GuardBody], info: ValidationInfo) -> list[GuardBody]:
+        resources = info.data.get("resources")
+        metrics = {guard.metric for guard in value}
+        if resources is not None and resources.kind == "ec2" and "rds_connections" in metrics:
+            raise ValueError("has rds_connections, which is for kind rds only")
+        if resources is not None and resources.kind == "rds" and "ssm_session" in metrics:
+            raise ValueError("has ssm_session, which is for kind ec2 only")
+        return value
+
+    @field_validator("idle_connections")
+    @classmethod
+    def _can_be_told(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None:
+            return None
+        resources = info.data.get("resources")
+        if resources is not None and resources.kind != "rds":
+            raise ValueError("is for kind rds only")
+        if info.data.get("load_balancer_id") is not None:
+            raise ValueError("is for rules without a load balancer, which sees the connections itself; use a guard")
+        idle, shortest = info.data.get("idle_minutes"), SHORTEST_IDLE / timedelta(minutes=1)
+        if (info.context or {}).get("shortest_idle_minutes", 1.0) >= 1 and idle is not None and idle < shortest:
+            raise ValueError(f"needs idle_minutes of {shortest:g} or more: CloudWatch tells it once a minute, and late")
         return value
 
     @field_validator("depends_on")
@@ -190,7 +258,7 @@ class RuleBody(Strict):
             idle=timedelta(minutes=self.idle_minutes),
             kind=ResourceKind(self.resources.kind),
             region=self.resources.region,
-            resource_ids=tuple(self.resources.instance_ids),
+            resource_ids=self.resources.ids,
             enabled=self.enabled,
             dry_run=self.dry_run,
             when_idle=self.resources.when_idle,
@@ -216,6 +284,7 @@ class RuleBody(Strict):
             hourly_cost=self.hourly_cost,
             depends_on=tuple(DependsOn(n.rule_id, timedelta(seconds=n.delay_seconds)) for n in self.depends_on),
             schedule_ids=tuple(self.schedule_ids),
+            idle_connections=self.idle_connections,
             guards=tuple(guard.guard() for guard in self.guards),
             tags=tuple(sorted(self.resources.tags.items())),
             connector=OWN_ACCOUNT

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chalicelib.domain import alb_limits
+from chalicelib.domain.connections import SAMPLED
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.guards import GuardMetric
 from chalicelib.domain.membership import MAX_LEFT_OUT
-from chalicelib.domain.resources import OWN_ACCOUNT
+from chalicelib.domain.resources import CLUSTER, OWN_ACCOUNT, ResourceKind
 from chalicelib.domain.waits import start_timeout
 from chalicelib.usecases.observe import last_use
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.activity import Source
     from chalicelib.domain.guards import Guard
-    from chalicelib.domain.rules import Override, Rule, RuleSpec
+    from chalicelib.domain.rules import Override, Rule, RuleSpec, SeenResource
     from chalicelib.usecases.explain import Explanation
     from chalicelib.usecases.services import Services
 
@@ -38,7 +39,8 @@ def settings_of(spec: RuleSpec) -> Json:
         "resources": {
             "kind": spec.kind.value,
             "region": spec.region,
-            "instance_ids": list(spec.resource_ids),
+            "instance_ids": [id_ for id_ in spec.resource_ids if not id_.startswith(CLUSTER)],
+            "cluster_ids": [id_.removeprefix(CLUSTER) for id_ in spec.resource_ids if id_.startswith(CLUSTER)],
             "tags": dict(spec.tags),
             "when_idle": spec.when_idle,
         },
@@ -76,6 +78,7 @@ def settings_of(spec: RuleSpec) -> Json:
             "cidrs": list(spec.ignore.cidrs),
         },
         "guards": [_guard(guard) for guard in spec.guards],
+        "idle_connections": spec.idle_connections,
         "depends_on": [
             {"rule_id": need.rule_id, "delay_seconds": int(need.delay.total_seconds())} for need in spec.depends_on
         ],
@@ -117,7 +120,7 @@ def rule_view(rule: Rule, services: Services) -> Json:
         "listen": rule.listen,
         "dependents": list(rule.dependents),
         "members": list(rule.members),
-        "resources_observed": [{"id": s.id, "state": s.state.value, "private_ip": s.private_ip} for s in status.seen],
+        "resources_observed": [_seen(s) for s in status.seen],
         "startable": held is None,
         "not_startable": held and {"code": held.reason.value, "words": held.words, "until": stamp(held.until)},
         "warnings": [*_warnings(rule), *_of_its_balancer(rule, services)],
@@ -125,6 +128,13 @@ def rule_view(rule: Rule, services: Services) -> Json:
         "updated_at": stamp(rule.updated_at),
         "version": rule.version,
     }
+
+
+def _seen(seen: SeenResource) -> Json:
+    view: Json = {"id": seen.id, "state": seen.state.value, "private_ip": seen.private_ip}
+    if seen.endpoint is not None:
+        view |= {"endpoint": seen.endpoint, "restarts_at": stamp(seen.restarts_at)}
+    return view
 
 
 def explanation_view(explanation: Explanation, now: datetime) -> Json:
@@ -189,8 +199,12 @@ def _of_its_balancer(rule: Rule, services: Services) -> tuple[str, ...]:
 def _warnings(rule: Rule) -> list[str]:
     spec, members = rule.spec, rule.membership
     words = []
-    if spec.load_balancer_id is None and not spec.schedule_ids and not rule.dependents:
+    if spec.idle_connections is not None:
+        words.append(SAMPLED)
+    elif spec.load_balancer_id is None and not spec.schedule_ids and not rule.dependents:
         words.append(f"{Reason.NO_SOURCE.words} It is stopped by cool-down only.")
+        if spec.kind is ResourceKind.RDS:
+            words.append("With idle_connections the connections that CloudWatch counts are its activity source.")
     if members.unread is not None:
         words.append(f"Resources with its tags could not be looked up: {members.unread}")
     words += [f"{out.id} has its tags and is left out: it {out.why}." for out in members.left_out]

@@ -75,15 +75,30 @@ def needs(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
         yield from getattr(provision_needs, service)(operation, params)
     elif service == "ec2" and operation in provision_needs.EC2:
         yield from provision_needs.ec2(operation, params)
-    elif service == "elbv2":
-        yield f"elasticloadbalancing:{operation}", params["RuleArn"] if operation == "ModifyRule" else "*"
     elif service == "sqs":
         # In AWS the batch is covered by SendMessage: that is what is asked for here.
         name = params["QueueUrl"].rsplit("/", 1)[1]
         yield "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    elif service in _ARNS:
+        yield _ARNS[service](operation, params)
     else:
         for id_ in params.get("InstanceIds", ["*"]) if operation in {"StartInstances", "StopInstances"} else ["*"]:
             yield f"{service}:{operation}", "*" if id_ == "*" else f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id_}"
+
+
+def _of_database(operation: str, params: dict[str, Any]) -> tuple[str, str]:
+    if not operation.startswith(("Start", "Stop")):
+        return f"rds:{operation}", "*"
+    part = "cluster" if operation.endswith("Cluster") else "db"
+    name = params["DBClusterIdentifier" if part == "cluster" else "DBInstanceIdentifier"]
+    return f"rds:{operation}", f"arn:aws:rds:{REGION}:{ACCOUNT}:{part}:{name}"
+
+
+def _of_balancer(operation: str, params: dict[str, Any]) -> tuple[str, str]:
+    return f"elasticloadbalancing:{operation}", params["RuleArn"] if operation == "ModifyRule" else "*"
+
+
+_ARNS = {"rds": _of_database, "elbv2": _of_balancer}
 
 
 def allowed(policy: dict[str, Any], action: str, resource: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent.parent
-FUNCTIONS = ("tick", "reconcile", "discover", "ec2_state", "ec2_calls", "proxy_logs")
+FUNCTIONS = ("tick", "reconcile", "discover", "ec2_state", "rds_state", "ec2_calls", "proxy_logs")
 MODULES = ["app", *(f"chalicelib.entrypoints.{name}" for name in FUNCTIONS)]
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled="
 ONE_REQUEST = """
