@@ -107,13 +107,16 @@ def judge(guard: Guard, series: Mapping[ResourceRef, Sequence[Sample]], now: dat
 
 
 def _proven_through(ordered: Sequence[Sample], now: datetime, window: timedelta) -> datetime | None:
-    """The end of the newest point, if the points before it reach back over the whole window without a hole."""
-    if not ordered or ordered[-1].end < now - LAG:
-        return None
-    newest = ordered[-1].end
-    reaches = newest
+    """The end of the newest stretch of points without a hole that is as long as the window; it may be LAG old.
+
+    What is not known after it is at most what is not known where the newest points are late: a quiet point beyond a
+    hole must not make more of a doubt than no point at all.
+    """
+    newest = reaches = None
     for sample in reversed(ordered):
-        if sample.end < reaches:
+        if newest is None or reaches is None or sample.end < reaches:
+            newest = sample.end
+        if newest < now - LAG:
             return None
         reaches = sample.start
         if reaches <= newest - window:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.domain.decisions import Reason
@@ -66,10 +66,11 @@ def test_every_resource_has_to_be_quiet():
     assert judge(CPU, {REF: points(1, 1), OTHER: ()}, NOW).vetoes
 
 
-@given(st.lists(st.one_of(st.none(), st.floats(0, 100)), max_size=12), st.randoms(use_true_random=False))
-def test_a_missing_point_never_makes_quiet_of_what_was_not(values, random):
-    whole = points(*values)
-    fewer = tuple(sample for sample in whole if random.random() < 0.7)
+@given(st.lists(st.tuples(st.one_of(st.none(), st.floats(0, 100)), st.booleans()), max_size=12))
+@example([(0, True), (0, True), (None, False), (0, False)])
+def test_a_missing_point_never_makes_quiet_of_what_was_not(values):
+    whole = points(*(value for value, _ in values))
+    fewer = points(*(value if kept else None for value, kept in values))
     if judge(CPU, {REF: whole}, NOW).vetoes and not any(sample.value > CPU.above for sample in whole):
         assert judge(CPU, {REF: fewer}, NOW).vetoes
 
