@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import scheduler
 from chalicelib.entrypoints import logging_setup
 
 bp = Blueprint(__name__)
@@ -17,4 +17,4 @@ def discover(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers how many rules and places there are, and how many changed or were not seen."""
     del event
     logging_setup.set_up()
-    return asdict(bootstrap.discover().run())
+    return asdict(scheduler.discover().run())

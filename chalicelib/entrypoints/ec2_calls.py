@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint, CloudWatchEvent
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import scheduler
 from chalicelib.entrypoints import logging_setup
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def ec2_calls(event: CloudWatchEvent) -> dict[str, int]:
     if call is None:
         log.warning("a call that cannot be read")
         return {"rules": 0}
-    return {"rules": bootstrap.manual_change().run(call)}
+    return {"rules": scheduler.manual_change().run(call)}
 
 
 def _parsed(event: CloudWatchEvent) -> ApiCall | None:

@@ -6,7 +6,7 @@ import logging
 
 from chalice.app import Blueprint, CloudWatchEvent
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import scheduler
 from chalicelib.entrypoints import logging_setup
 
 bp = Blueprint(__name__)
@@ -25,4 +25,4 @@ def ec2_state(event: CloudWatchEvent) -> dict[str, int]:
     if not isinstance(instance_id, str):
         log.warning("a state change without an instance")
         return {"rules": 0}
-    return {"rules": bootstrap.state_change().run((ResourceRef(ResourceKind.EC2, event.region, instance_id),))}
+    return {"rules": scheduler.state_change().run((ResourceRef(ResourceKind.EC2, event.region, instance_id),))}

@@ -6,7 +6,7 @@ import os
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate, SQSEvent
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import provisioning
 from chalicelib.entrypoints import logging_setup, tracing
 
 bp = Blueprint(__name__)
@@ -20,9 +20,9 @@ def provision(event: SQSEvent) -> None:
     """What raises goes back to the queue, and after three times to the dead-letter queue; the sweep takes it up."""
     logging_setup.set_up()
     for record in event:
-        load_balancer_id, at_once = bootstrap.read_provision_message(record.body)
+        load_balancer_id, at_once = provisioning.read_provision_message(record.body)
         with tracing.subsegment("provision", load_balancer=load_balancer_id):
-            bootstrap.provisioner().run(load_balancer_id, at_once=at_once)
+            provisioning.provisioner().run(load_balancer_id, at_once=at_once)
 
 
 @bp.schedule(Rate(15, unit=Rate.MINUTES), name="provision_sweep")
@@ -30,4 +30,4 @@ def provision_sweep(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers how many load balancers are to be looked at."""
     del event
     logging_setup.set_up()
-    return {"sent": bootstrap.provisioner().sweep()}
+    return {"sent": provisioning.provisioner().sweep()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import evidence, parts
 from chalicelib.entrypoints import logging_setup
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def proxy_logs(event: dict[str, Any], context: object) -> dict[str, int]:
     del context
     logging_setup.set_up()
     try:
-        lines = unpack(event, bootstrap.settings().proxy_log_group)
+        lines = unpack(event, parts.settings().proxy_log_group)
     except UnreadablePayloadError as error:
         log.warning("a payload was skipped", extra={"why": str(error)})
         return {"skipped": 1}
     if not lines:
         return {"skipped": 0}
-    report = asdict(bootstrap.ingest().run(lines))
+    report = asdict(evidence.ingest().run(lines))
     log.info("ingested", extra=report)
     return report
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Blueprint, CloudWatchEvent
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import scheduler
 from chalicelib.entrypoints import logging_setup
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def rds_state(event: CloudWatchEvent) -> dict[str, int]:
     if ref is None:
         log.warning("an event of no database")
         return {"rules": 0}
-    return {"rules": bootstrap.state_change().run((ref,), by_aws=detail.get("EventID") in RESTARTED)}
+    return {"rules": scheduler.state_change().run((ref,), by_aws=detail.get("EventID") in RESTARTED)}
 
 
 def _database(arn: object, region: str) -> ResourceRef | None:

@@ -6,7 +6,7 @@ import os
 
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import scheduler
 from chalicelib.entrypoints import logging_setup, tracing
 
 bp = Blueprint(__name__)
@@ -20,6 +20,6 @@ def reconcile(event: SQSEvent) -> None:
     """What raises goes back to the queue, and after three times to the dead-letter queue."""
     logging_setup.set_up()
     for record in event:
-        request = bootstrap.read_request(record.body)
+        request = scheduler.read_request(record.body)
         with tracing.subsegment("reconcile", cause=request.cause, rules=len(request.rule_ids)):
-            bootstrap.reconciler().run(request)
+            scheduler.reconciler().run(request)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from chalice.app import Blueprint, CloudWatchEvent, Cron
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import money
 from chalicelib.entrypoints import logging_setup
 
 bp = Blueprint(__name__)
@@ -17,4 +17,4 @@ def savings_rollup(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers how many totals were kept, and how many wait for a price."""
     del event
     logging_setup.set_up()
-    return asdict(bootstrap.roll_up_savings().run())
+    return asdict(money.roll_up_savings().run())

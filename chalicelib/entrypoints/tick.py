@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import scheduler
 from chalicelib.entrypoints import logging_setup
 
 bp = Blueprint(__name__)
@@ -17,4 +17,4 @@ def tick(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers what was found and sent."""
     del event
     logging_setup.set_up()
-    return asdict(bootstrap.tick().run())
+    return asdict(scheduler.tick().run())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import traffic
 from chalicelib.domain.errors import AutoStopError
 from chalicelib.entrypoints import cold_start, logging_setup
 from chalicelib.entrypoints.alb_events import read
@@ -56,7 +56,7 @@ def _handle(event: object, context: object) -> dict[str, Any]:
 
 
 def _answer(request: AlbRequest, context: object) -> dict[str, Any]:
-    answers = bootstrap.answer_traffic()
+    answers = traffic.answer_traffic()
     visit = Visit(
         request.load_balancer_id,
         request.host,
@@ -67,7 +67,7 @@ def _answer(request: AlbRequest, context: object) -> dict[str, Any]:
     )
     told = answers.visit(visit)
     if told.holds:
-        told = bootstrap.hold_traffic().hold(request.load_balancer_id, told, _left(context))
+        told = traffic.hold_traffic().hold(request.load_balancer_id, told, _left(context))
         if told.outcome is Outcome.UP and request.url is not None:
             return _reply(307, {"Location": request.url, "Cache-Control": "no-store"}, "", multi=request.multi)
     extras = answers.extras(request.load_balancer_id, told) if request.wants_page else Extras()

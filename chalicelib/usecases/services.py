@@ -35,7 +35,7 @@ class Services:
     manage_account: ManageAccount
     overrides: Overrides
     heartbeat: Heartbeat
-    explain: Explain
+    explain: Callable[[], Explain]
     proxy_config: ProxyConfig
     warm_up: WarmUp
     savings: Callable[[], Savings]

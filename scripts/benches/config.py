@@ -19,7 +19,6 @@ from chalice.test import Client
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
-from chalicelib import bootstrap
 from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.system import SystemClock
 from chalicelib.adapters.dynamodb.models import ALL_MODELS, ProxyItem
@@ -31,6 +30,7 @@ from chalicelib.domain.resources import ResourceKind
 from chalicelib.domain.routes import HttpRoute, TcpRoute
 from chalicelib.domain.rules import RuleSpec
 from scripts.benches.report import report
+from scripts.built import forget_built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -131,9 +131,7 @@ def _stage(rules: int) -> Iterator[tuple[Client, Played]]:
 def _forget_all() -> None:
     """What this process has built of a stage."""
     forget()
-    for built in vars(bootstrap).values():
-        if hasattr(built, "cache_clear"):
-            built.cache_clear()
+    forget_built()
 
 
 def _fill(rules: int) -> None:

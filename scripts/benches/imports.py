@@ -23,23 +23,24 @@ ENV = {
     "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/bench/proxy",
 }
 HANDLERS = {
-    "tick": "bootstrap.tick()",
-    "reconcile": "bootstrap.reconciler()",
-    "discover": "bootstrap.discover()",
-    "ec2_state": "bootstrap.state_change()",
-    "rds_state": "bootstrap.state_change()",
-    "ec2_calls": "bootstrap.manual_change()",
-    "proxy_logs": "bootstrap.ingest()",
-    "warm_up": "bootstrap.answer_traffic()",
+    "tick": "scheduler.tick",
+    "reconcile": "scheduler.reconciler",
+    "discover": "scheduler.discover",
+    "ec2_state": "scheduler.state_change",
+    "rds_state": "scheduler.state_change",
+    "ec2_calls": "scheduler.manual_change",
+    "proxy_logs": "evidence.ingest",
+    "warm_up": "traffic.answer_traffic",
 }
 
 
 def run() -> None:
     """With what each handler builds at its first call, since that is where its imports are."""
-    cases = {"base": BASE, "import_app_ms": "import app; from chalicelib import bootstrap; bootstrap.services()"}
+    cases = {"base": BASE, "import_app_ms": "import app; from chalicelib.bootstrap import api; api_handler.services()"}
     for name, build in HANDLERS.items():
+        module = build.partition(".")[0]
         cases[f"import_handler_{name}_ms"] = (
-            f"import chalicelib.entrypoints.{name}; from chalicelib import bootstrap; {build}"
+            f"import chalicelib.entrypoints.{name}; from chalicelib.bootstrap import {module}; {build}()"
         )
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS):

@@ -155,9 +155,9 @@ class World:
             **self.deployed.variables,
             "AUTOSTOP_PROXY_LOG_GROUP": f"/autostop/{stack.STAGE}/proxy",
         }
-        from chalicelib import bootstrap  # noqa: PLC0415  (its models read the environment that was just set)
+        from chalicelib.bootstrap import api_handler  # noqa: PLC0415  (its models read the environment that was just set)
 
-        return bootstrap.create_first_admin_key("demo")
+        return api_handler.create_first_admin_key("demo")
 
     def _make_instances(self, block: str) -> None:
         ec2 = self.cloud.client("ec2")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import traffic
 from chalicelib.domain.albs import AlbSettings, Theme
 from chalicelib.domain.routes import HttpRoute
 from chalicelib.entrypoints.warm_up import warm_up
@@ -41,7 +41,7 @@ class PageWorld:
         theme = Theme("Staging", None, "#0f5132", "Questions? Ask the platform team.")
         s.balancers.create(make_balancer("lb_alb", alb=AlbSettings("internal", "*.localhost", theme=theme)))
         answers = AnswerTraffic(w.warm_up, s.rules, s.proxies, s.balancers, s.events, w.clock)
-        monkeypatch.setattr(bootstrap, "answer_traffic", lambda: answers)
+        monkeypatch.setattr(traffic, "answer_traffic", lambda: answers)
 
     def rule(self, status: RuleStatus, id_: str = "ru_page", **changes: Any) -> None:
         """A rule on the load balancer, or in its next status."""

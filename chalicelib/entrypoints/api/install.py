@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Response
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import parts
 from chalicelib.domain.access import Role
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.load_balancers import LoadBalancerKind
@@ -58,7 +58,7 @@ def install(call: Call[None], load_balancer_id: str) -> Response:
     made = balancer.provision
     # A VM of ours was told the hash of what it is answered: it does not depend on the name by which it asks.
     url = made.api_url if made else own_url(call.request.context, f"/load-balancers/{load_balancer_id}/install")
-    text = install_script(bootstrap.install_settings(balancer, url))
+    text = install_script(parts.install_settings(balancer, url))
     digest = hashlib.sha256(text.encode()).hexdigest()
     headers: dict[str, str | list[str]] = {
         "Content-Type": SHELL,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from chalice.app import Blueprint, Response
 from pydantic import BaseModel, ValidationError
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import api_handler
 from chalicelib.domain.access import Role, authorize, parse_bearer, verify
 from chalicelib.domain.errors import AutoStopError, Fault, InvalidInputError, NotFoundError, UnauthorizedError
 from chalicelib.entrypoints.api.problems import PROBLEM, from_error, problem
@@ -162,7 +162,7 @@ class Routes:
 def _guard(request: Request, view: Callable[..., Any], route: Route, parameters: Mapping[str, str]) -> Response:
     """Check key and role, parse the body, call the view, and turn every error into a problem."""
     try:
-        services = bootstrap.services()
+        services = api_handler.services()
         key = polled = None
         if route.role is not None:
             if route.polls:
@@ -218,7 +218,7 @@ def _parse(request: Request, route: Route) -> BaseModel | None:
     model = route.body_of(data)
     if model is None:
         return None
-    return validated(model, data, {"shortest_idle_minutes": bootstrap.services().shortest_idle_minutes})
+    return validated(model, data, {"shortest_idle_minutes": api_handler.services().shortest_idle_minutes})
 
 
 M = TypeVar("M", bound=BaseModel)

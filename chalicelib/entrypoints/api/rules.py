@@ -141,7 +141,7 @@ def heartbeat(call: Call[Strict], rule_id: str) -> Json:
 
 @routes.add("GET", "/rules/{rule_id}/explain", Role.VIEWER, "The decision now, and why")
 def explain(call: Call[None], rule_id: str) -> Json:
-    return explanation_view(call.services.explain.run(rule_id), call.services.clock.now())
+    return explanation_view(call.services.explain().run(rule_id), call.services.clock.now())
 
 
 @routes.add("GET", "/rules/{rule_id}/activity", Role.VIEWER, "What was counted, minute by minute")

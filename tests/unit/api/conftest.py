@@ -9,8 +9,8 @@ import pytest
 from chalice.test import Client
 
 import app as application
-from chalicelib import bootstrap
 from chalicelib.adapters.memory.network import FakeNetwork
+from chalicelib.bootstrap import api_handler
 from chalicelib.domain.access import Role
 from chalicelib.usecases.check_dns import CheckDns
 from chalicelib.usecases.heartbeat import Heartbeat
@@ -93,7 +93,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         ManageAccount(s.account, s.events, world.clock, world.ids),
         world.overrides,
         Heartbeat(s.rules, s.activity, world.clock),
-        world.explain,
+        lambda: world.explain,
         world.config,
         world.warm_up,
         lambda: world.savings,
@@ -105,6 +105,6 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         lambda: albs.check,
         CheckDns(s.balancers, albs.resolver, world.ids),
     )
-    monkeypatch.setattr(bootstrap, "services", lambda: services)
+    monkeypatch.setattr(api_handler, "services", lambda: services)
     with Client(application.app) as client:
         yield Api(client, world, services, network, albs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import app as application
-from chalicelib import bootstrap
+from chalicelib.bootstrap import parts
 from chalicelib.domain.access import Role
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.load_balancers import LoadBalancerKind
@@ -39,7 +39,7 @@ def install(api, monkeypatch) -> Callable[..., Any]:
             "AUTOSTOP_PROXY_LOG_GROUP": "/autostop/dev/proxy",
         }
     )
-    monkeypatch.setattr(bootstrap, "settings", lambda: settings)
+    monkeypatch.setattr(parts, "settings", lambda: settings)
 
     def ask(role: Role | None, id_: str = "lb_1") -> Any:
         path = f"/load-balancers/{id_}/install"

@@ -11,10 +11,11 @@ import boto3
 import pytest
 from botocore.handlers import BUILTIN_HANDLERS
 
-from chalicelib import bootstrap
 from chalicelib.adapters.aws.sqs import decode
 from chalicelib.adapters.dynamodb.models import ALL_MODELS
+from chalicelib.bootstrap import parts
 from chalicelib.domain.resources import ResourceState
+from scripts.built import forget_built
 from tests.builders import make_balancer, make_rule
 from tests.contract.conftest_aws import REGION, fresh_aws
 
@@ -39,13 +40,6 @@ def documented(name: str, **changes: Any) -> dict[str, Any]:
     return event | changes
 
 
-def forget() -> None:
-    """What a new process would not know."""
-    for made in vars(bootstrap).values():
-        if callable(getattr(made, "cache_clear", None)):
-            made.cache_clear()
-
-
 class Stage:
     """The stage `test`, and what its functions asked AWS for."""
 
@@ -59,7 +53,7 @@ class Stage:
 
     @property
     def stores(self) -> Any:
-        return bootstrap._stores()
+        return parts.stores()
 
     def add_rule(self, instance_id: str, id_: str = "ru_1", **changes: Any) -> Rule:
         return self.stores.rules.create(make_rule(id_, resource_ids=(instance_id,), **changes), "{}")
@@ -112,12 +106,12 @@ def shared() -> Iterator[Stage]:
         BUILTIN_HANDLERS.append(tap)  # every session made from here on
         try:
             boto3.setup_default_session(region_name=REGION)
-            forget()
+            forget_built()
             assert made.stores
             yield made
         finally:
             BUILTIN_HANDLERS.remove(tap)
-            forget()
+            forget_built()
 
 
 @pytest.fixture
@@ -132,7 +126,7 @@ def stage(shared: Stage) -> Stage:
     for url, name in ((shared.queue_url, QUEUE), (shared.provision_queue_url, PROVISION_QUEUE)):
         sqs.delete_queue(QueueUrl=url)
         sqs.create_queue(QueueName=name)
-    bootstrap.settings.cache_clear()
+    parts.settings.cache_clear()
     shared.stores.balancers.create(make_balancer())
     shared.calls.clear()
     return shared

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent.parent.parent
 ASK = """
 import sys
 import app
-from chalicelib import bootstrap
-bootstrap.services()
+from chalicelib.bootstrap import api_handler
+api_handler.services()
 print(",".join(sorted(name for name in sys.modules if name.startswith("chalicelib.") and "alb" in name)))
 """
 SETTINGS = {
@@ -30,14 +30,18 @@ SETTINGS = {
 }
 
 
-def test_the_services_are_there_before_anything_of_albs_is_loaded_but_what_is_stored_and_shown() -> None:
+def test_the_services_are_there_before_any_adapter_or_use_case_of_albs_is_loaded() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ASK], cwd=ROOT, env=os.environ | SETTINGS, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().split(",") == [
+        "chalicelib.domain.alb_limits",
+        "chalicelib.domain.alb_traffic",
         "chalicelib.domain.albs",
+        "chalicelib.entrypoints.alb_events",
         "chalicelib.entrypoints.api.alb_model",
         "chalicelib.entrypoints.api.alb_views",
+        "chalicelib.ports.alb_traffic",
         "chalicelib.ports.albs",
     ]
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto.acm.models import acm_backends
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import provisioning
 from scripts.policies import boundary, policy
 from tests.contract.conftest_aws import REGION
 from tests.unit.entrypoints.test_policies import ACCOUNT, needs
@@ -120,7 +120,7 @@ def account(stage: Stage) -> Iterator[dict[str, Any]]:
 def work(stage: Stage, id_: str) -> None:
     """What the provision function does, its calls alone recorded."""
     stage.calls.clear()
-    bootstrap.provisioner().run(id_, at_once=True)
+    provisioning.provisioner().run(id_, at_once=True)
 
 
 def test_an_alb_lives_and_dies_within_the_policies(stage: Stage, account: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from chalicelib import bootstrap
 from chalicelib.adapters.aws.sqs import encode
+from chalicelib.bootstrap import parts
 from chalicelib.domain.errors import CloudError, InvalidInputError
 from chalicelib.domain.resources import Place, ResourceKind
 from chalicelib.domain.rules import RuleState
@@ -254,6 +254,6 @@ def test_the_same_batch_twice_is_the_same(stage: Stage) -> None:
 def test_a_wrong_environment_names_every_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUTOSTOP_STAGE")
     monkeypatch.setenv("AUTOSTOP_QUEUE_URL", "set-by-bootstrap")
-    bootstrap.settings.cache_clear()
+    parts.settings.cache_clear()
     with pytest.raises(Exception, match="AUTOSTOP_STAGE is not set; AUTOSTOP_QUEUE_URL is not a URL"):
         proxy_logs(lines(summary()), CONTEXT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib import bootstrap
+from chalicelib.bootstrap import api_handler
 from chalicelib.domain.errors import InvalidInputError
 from scripts.policies import text
 from tests.builders import make_balancer
@@ -21,7 +21,7 @@ def test_the_api_may_look_at_whatever_a_load_balancer_names(stage: Stage) -> Non
     arn = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:key-abcdef"
     draft = make_balancer("", existing=False, key_pair="ops", api_key_secret_arn=arn)
     with pytest.raises(InvalidInputError) as caught:
-        bootstrap.services().manage_load_balancers.create(draft, "test", str)
+        api_handler.services().manage_load_balancers.create(draft, "test", str)
     assert all("could not be looked at" not in fault.message for fault in caught.value.faults)
     assert {operation for _, operation, _ in stage.calls} == {
         "DescribeVpcs",

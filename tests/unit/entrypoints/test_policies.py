@@ -14,9 +14,9 @@ from chalice.test import Client
 from moto.elbv2.models import elbv2_backends
 
 import app as application
-from chalicelib import bootstrap
 from chalicelib.adapters.aws.clients import client
 from chalicelib.adapters.aws.clients import forget as forget_clients
+from chalicelib.bootstrap import api_handler
 from chalicelib.domain.access import Role
 from chalicelib.domain.alb_traffic import Position
 from chalicelib.domain.albs import MadeAlb, MadeListener
@@ -228,7 +228,7 @@ def test_reconcile_may_drain_and_stop_what_a_person_cools_down_by_force(stage: S
 
 def call_api(stage: Stage) -> Any:
     """Calls the API as an admin, and insists on success."""
-    admin = bootstrap.manage_api_keys().create(Role.ADMIN, "admin", "test").token
+    admin = api_handler.manage_api_keys().create(Role.ADMIN, "admin", "test").token
 
     def call(method: str, path: str, body: Any = None, token: str = admin, **headers: str) -> Any:
         sent = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}

@@ -19,8 +19,8 @@ import boto3
 import pytest
 from moto.ec2.models import ec2_backends
 
-from chalicelib import bootstrap
 from chalicelib.adapters.aws.clients import client
+from chalicelib.bootstrap import api_handler
 from chalicelib.domain.certificates import Certificate
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.errors import InvalidInputError, NotFoundError
@@ -117,7 +117,7 @@ def _helped() -> Iterator[None]:
 def by_api(stage: Stage, do: Callable[[ManageLoadBalancers], Any]) -> Any:
     """What a person asks for; the API may do what that takes."""
     stage.calls.clear()
-    answer = do(bootstrap.services().manage_load_balancers)
+    answer = do(api_handler.services().manage_load_balancers)
     assert refused(stage, "api_handler") == []
     return answer
 

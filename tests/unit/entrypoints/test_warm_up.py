@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from chalicelib import bootstrap
 from chalicelib.adapters.memory.clock import VirtualClock
+from chalicelib.bootstrap import traffic
 from chalicelib.domain.albs import AlbSettings, Theme
 from chalicelib.domain.compact import compact_rule
 from chalicelib.domain.decisions import Reason
@@ -65,7 +65,7 @@ def alb_event(
 
 @pytest.fixture
 def alb(stage: Stage) -> Stage:
-    answers = bootstrap.answer_traffic()
+    answers = traffic.answer_traffic()
     for kept in (answers._doors, answers._themes, answers._starts, answers._needs):
         kept.of.clear()  # what a new process would not know
     answers._nudged.clear()
@@ -110,7 +110,7 @@ def test_a_browser_gets_the_page_and_the_rule_is_started_once(alb: Stage) -> Non
 def test_a_burst_of_a_thousand_costs_a_read_each_and_one_start(alb: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     add(alb)
     at_once = VirtualClock(datetime.now(UTC))
-    for one in (bootstrap.answer_traffic(), bootstrap.answer_traffic().warm_up):
+    for one in (traffic.answer_traffic(), traffic.answer_traffic().warm_up):
         monkeypatch.setattr(one, "clock", at_once)
     for _ in range(1_000):
         assert warm_up(alb_event(accept="*/*"), CONTEXT)["statusCode"] == 503
