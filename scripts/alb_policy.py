@@ -36,7 +36,7 @@ def making() -> list[dict[str, Any]]:
     tagging = {"Null": {f"aws:RequestTag/{TAG}": "false"}}
     tagged = {"Null": {f"aws:ResourceTag/{TAG}": "false"}}
     creates = ["CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup"]
-    look = ["DescribeTargetGroups", "DescribeTargetHealth"]
+    look = ["DescribeTargetGroupAttributes", "DescribeTargetGroups", "DescribeTargetHealth"]
     return [
         _allow(
             "LookAtAlbs",
@@ -75,6 +75,7 @@ def making() -> list[dict[str, Any]]:
                     "ModifyListener",
                     "ModifyRule",
                     "ModifyTargetGroup",
+                    "ModifyTargetGroupAttributes",
                     "RegisterTargets",
                     "SetRulePriorities",
                     "SetSecurityGroups",

@@ -85,7 +85,7 @@ INDEXES: dict[str, dict[str, str]] = {
     "savings_rollup": {"usage": "by-day"},
 }
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "rds_state", "warm_up"})
+SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "provision", "rds_state", "warm_up"})
 RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "discover", "provision", "provision_sweep"})
 PROVISIONS = frozenset({"provision"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chalicelib.bootstrap.parts import install_settings, provision_queue, settings, stores
+from chalicelib.bootstrap.parts import install_settings, provision_queue, queue, settings, stores
 
 if TYPE_CHECKING:
     from chalicelib.domain.load_balancers import LoadBalancer
@@ -46,7 +46,7 @@ def provisioner() -> Provisioner:
     acts = ProxyActs(machines, addresses, opened, roles, secrets, s.keys, script, s.events, clock, ids)
     elb = AwsAlbs(stage.stage), AwsAlbRules(stage.stage), AwsTargetGroups(stage.stage)
     function, records = AwsWarmUpFunction(stage.warm_up_function), Route53Records()
-    albs = AlbMaker(*elb, function, records, s.proxies, s.events, clock, ids)
+    albs = AlbMaker(*elb, function, records, s.proxies, s.events, queue(), clock, ids)
     makers: dict[LoadBalancerKind, Maker] = {
         LoadBalancerKind.PROXY: ProxyMaker(facts, acts),
         LoadBalancerKind.ALB: albs,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.alb_order import home, shadowed
 from chalicelib.domain.alb_wanted import wanted
+from chalicelib.domain.albs import covers
 from chalicelib.domain.errors import Fault
 from chalicelib.domain.network import Unread
 from chalicelib.domain.resources import OWN_ACCOUNT
@@ -131,14 +132,8 @@ def _certificate(balancer: LoadBalancer, settings: AlbSettings, facts: AlbFacts,
             yield Fault(field, f"is {found.status}; only one that is ISSUED can be used")
         elif found.not_after is not None and found.not_after <= now:
             yield Fault(field, f"expired at {found.not_after.isoformat()}")
-        if not _covers(found.names, settings.domain):
+        if not any(covers(name, settings.domain) for name in found.names):
             yield Fault(field, f"is for {', '.join(found.names)}, which does not cover {settings.domain}")
-
-
-def _covers(names: Sequence[str], domain: str) -> bool:
-    """A wildcard of a certificate stands for one label, so that *.example.com covers no *.a.example.com."""
-    wildcard = f"*.{domain.partition('.')[2]}"
-    return any(name.lower() in {domain, wildcard} for name in names)
 
 
 def _zone(balancer: LoadBalancer, settings: AlbSettings, facts: AlbFacts) -> Iterator[Fault]:

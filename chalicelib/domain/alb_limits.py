@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.albs import covers
 from chalicelib.domain.load_balancers import LoadBalancerKind
 
 if TYPE_CHECKING:
@@ -22,5 +23,10 @@ _WARNINGS = (
 
 def warnings_of(spec: RuleSpec, balancer: LoadBalancer) -> tuple[str, ...]:
     """For a rule with HTTP routes on an ALB; none for others."""
-    on_alb = balancer.kind is LoadBalancerKind.ALB
-    return _WARNINGS if on_alb and any(route.action == "forward" for route in spec.http) else ()
+    if balancer.kind is not LoadBalancerKind.ALB or balancer.alb is None:
+        return ()
+    domain = balancer.alb.domain
+    beside = sorted({host for route in spec.http for host in route.hosts if not covers(domain, host)})
+    names = [f"{host} is not one of {domain}: its DNS record and its certificate are yours to make." for host in beside]
+    forwards = any(route.action == "forward" for route in spec.http)
+    return (*names, *(_WARNINGS if forwards else ()))

@@ -121,7 +121,8 @@ class Probe:
 class SeenGroup:
     """A target group with the tag of this load balancer. `rule_id` None: the one before the function.
 
-    `targets` are addresses (or the function's ARN) with ports.
+    `targets` are addresses (or the function's ARN) with ports. `multi_value`: of the one before the function, whether
+    it hands over every value of a header or query parameter that comes several times.
     """
 
     arn: str
@@ -130,6 +131,7 @@ class SeenGroup:
     probe: Probe | None
     targets: frozenset[tuple[str, int | None]] = frozenset()
     rule_id: str | None = None
+    multi_value: bool = False
 
 
 @dataclass(frozen=True, slots=True)

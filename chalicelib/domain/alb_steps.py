@@ -82,6 +82,16 @@ class RegisterFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMultiValue:
+    """The function's target group hands over whole requests: without it, a redirect to the same URL would lose some.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers
+    """
+
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class PutListener:
     """A listener, made or corrected."""
 
@@ -139,6 +149,7 @@ AlbAct: TypeAlias = (
     | DropAlb
     | AllowFunction
     | MakeFunctionGroup
+    | SetMultiValue
     | RegisterFunction
     | PutListener
     | DropListener
@@ -259,6 +270,8 @@ def _function(balancer: LoadBalancer, settings: AlbSettings, made: MadeAlb, seen
     group = next((one for one in seen.groups if one.rule_id is None), None)
     if group is None:
         yield MakeFunctionGroup()
+    elif not group.multi_value:
+        yield SetMultiValue(group.arn)
     elif {arn for arn, _ in group.targets} != {function.arn}:
         yield RegisterFunction(group, function.arn)
 

@@ -92,6 +92,14 @@ def group_name(id_: str) -> str:
     return f"as-{id_.replace('_', '-')}"[:32]
 
 
+def covers(name: str, host: str) -> bool:
+    """Whether a certificate for `name` is one for `host`, which may be a wildcard itself.
+
+    Its wildcard stands for one label: *.example.com covers no *.a.example.com. https://www.rfc-editor.org/rfc/rfc6125#section-6.4.3
+    """
+    return name.lower() in {host, f"*.{host.partition('.')[2]}"}
+
+
 def cname(settings: AlbSettings, dns_name: str) -> str:
     """The record to add where the domain is not in Route 53, as a line of a zone file."""
     return f"{settings.domain}. 300 IN CNAME {dns_name}."

@@ -98,6 +98,10 @@ class TargetGroups(Protocol):
         """Another health check."""
         ...
 
+    def set_multi_value(self, balancer: LoadBalancer, arn: str) -> None:
+        """Have the function handed every value of what comes several times, instead of the last."""
+        ...
+
     def register(self, balancer: LoadBalancer, arn: str, targets: Sequence[tuple[str, int | None]]) -> None:
         """Addresses with ports, or the ARN of a function without one."""
         ...

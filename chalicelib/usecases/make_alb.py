@@ -15,10 +15,12 @@ from chalicelib.domain.errors import CloudError, LostClaimError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.provision import Phase
 from chalicelib.domain.provisioning import Fail, Gone, Stand, Wait
+from chalicelib.domain.resources import Place, ResourceKind
 from chalicelib.usecases.provision import Look, Next, Outcome, Verdict
+from chalicelib.usecases.requests import requests_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from chalicelib.domain.alb_seen import SeenListener, SeenRule
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         ProxyStore,
         TargetGroups,
         WarmUpFunction,
+        WorkQueue,
     )
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class AlbMaker:
     records: DnsRecords
     proxies: ProxyStore
     events: EventLog
+    looks: WorkQueue
     clock: Clock
     ids: Ids
 
@@ -125,14 +129,6 @@ class AlbMaker:
                 self.albs.set_groups(balancer, arn)
             case steps.DropAlb(arn):
                 self.albs.delete(balancer, arn)
-            case steps.AllowFunction():
-                self.function.allow(balancer.region)
-            case steps.MakeFunctionGroup():
-                self.groups.create(balancer, None)
-            case steps.RegisterFunction(group, arn):
-                self.groups.register(balancer, group.arn, [(arn, None)])
-                if others := [target for target in group.targets if target[0] != arn]:
-                    self.groups.deregister(balancer, group.arn, others)
             case steps.PutListener():
                 self.albs.put_listener(balancer, step)
             case steps.DropListener(arn):
@@ -140,6 +136,21 @@ class AlbMaker:
             case steps.DropGroups(arns):
                 for arn in arns:
                     self.groups.delete(balancer, arn)
+            case _:
+                self._put_function(balancer, step)
+
+    def _put_function(self, balancer: LoadBalancer, step: steps.AlbAct) -> None:
+        match step:
+            case steps.AllowFunction():
+                self.function.allow(balancer.region)
+            case steps.MakeFunctionGroup():
+                self.groups.create(balancer, None)
+            case steps.SetMultiValue(arn):
+                self.groups.set_multi_value(balancer, arn)
+            case steps.RegisterFunction(group, arn):
+                self.groups.register(balancer, group.arn, [(arn, None)])
+                if others := [target for target in group.targets if target[0] != arn]:
+                    self.groups.deregister(balancer, group.arn, others)
             case _:
                 raise AssertionError(f"{step} is no small step")
 
@@ -162,6 +173,7 @@ class AlbMaker:
                 if error.retryable:
                     raise
                 refused[id_] = str(error)
+        self._ask_for_looks(balancer, plan, refused.keys())
         now, kept = self.clock.now(), {rule.rule_id: rule for rule in alb.rules}
         for id_, why in refused.items():
             before = kept.get(id_)
@@ -169,6 +181,16 @@ class AlbMaker:
                 self._tell(balancer, id_, EventKind.LOAD_BALANCER_FAILED, f"could not be put on it: {why}")
             kept[id_] = PutRule(id_, wishes.get(id_, ""), now, why)
         return replace(alb, rules=tuple(kept.values()))
+
+    def _ask_for_looks(self, balancer: LoadBalancer, plan: plans.Plan, refused: Collection[str]) -> None:
+        """New listener rules begin at the function: where traffic belongs is for the worker to say, at once."""
+        made = [
+            id_
+            for id_, changes in plan.changes.items()
+            if id_ not in refused and any(isinstance(change, plans.MakeRule) for change in changes)
+        ]
+        place = Place(ResourceKind.EC2, balancer.region)
+        self.looks.send(requests_for([(id_, place) for id_ in made], "listener rules made", self.clock.now()))
 
     def _change(self, balancer: LoadBalancer, change: plans.Change) -> None:
         match change:

@@ -71,7 +71,7 @@ class TestAlbs:
         arn = bench.their_alb(bench.balancer())
         found = bench.albs.find(bench.balancer({"existing_arn": arn}))
         assert (found.arn, found.ours) == (arn, False)
-        assert bench.albs.find(bench.balancer({"existing_arn": arn[:-1] + "0"})) is None
+        assert bench.albs.find(bench.balancer({"existing_arn": arn[:-1] + ("1" if arn.endswith("0") else "0")})) is None
 
     def test_a_listener_is_made_corrected_and_dropped(self, bench):
         balancer, alb = made(bench)
@@ -91,6 +91,15 @@ class TestAlbs:
         bench.albs.put_listener(balancer, PutListener(alb.arn, 443, Fixed("x"), arn, None))
         (there,) = bench.albs.listeners(REGION, alb.arn)
         assert (there.port, there.protocol, there.certificate_arn) == (443, "https", arn)
+
+    def test_the_function_is_handed_every_value_once_that_is_set(self, bench):
+        balancer, _, instances, function = listening(bench)
+        assert not any(group.multi_value for group in bench.groups.find(balancer))
+        bench.groups.set_multi_value(balancer, function)
+        assert {group.arn: group.multi_value for group in bench.groups.find(balancer)} == {
+            instances: False,
+            function: True,
+        }
 
 
 class TestRules:
@@ -245,7 +254,7 @@ class TestAccount:
         arn = bench.certificate("*.example.com", "example.com")
         found = bench.account.certificate(arn)
         assert (found.status, set(found.names)) == ("ISSUED", {"*.example.com", "example.com"})
-        assert bench.account.certificate(arn[:-1] + "0") is None
+        assert bench.account.certificate(arn[:-1] + ("1" if arn.endswith("0") else "0")) is None
 
     def test_a_zone_is_known_by_name(self, bench):
         found = bench.account.zone(bench.zone("example.com"))
@@ -255,7 +264,7 @@ class TestAccount:
     def test_an_alb_is_known_by_its_arn(self, bench):
         arn = bench.their_alb(bench.balancer())
         assert bench.account.balancer(REGION, arn).type == "application"
-        assert bench.account.balancer(REGION, arn[:-1] + "0") is None
+        assert bench.account.balancer(REGION, arn[:-1] + ("1" if arn.endswith("0") else "0")) is None
 
     def test_a_subnet_is_public_where_its_table_leads_out(self, bench):
         balancer = bench.balancer()

@@ -16,6 +16,7 @@ from chalicelib.adapters.memory.proxy_parts import (
     FakeProxyRoles,
     FakeProxySecrets,
 )
+from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.adapters.memory.stores import MemoryStores
 from chalicelib.domain.load_balancers import LoadBalancerKind
 from chalicelib.domain.network import Subnet
@@ -79,6 +80,7 @@ class ProvisionWorld:
         self.stores = s = MemoryStores(self.clock)
         self.ids = ids = SequentialIds()
         self.queue = FakeProvisionQueue(self.clock)
+        self.looks = MemoryQueue(self.clock)
         self.network = FakeNetwork()
         self.network.add_vpc(REGION, "vpc-1", "10.0.0.0/16")
         for n, zone in enumerate("ab", 1):
@@ -113,6 +115,7 @@ class ProvisionWorld:
             *(around(part) for part in (a.albs, a.rules, a.groups, a.function, a.records)),
             s.proxies,
             s.events,
+            self.looks,
             self.clock,
             ids,
         )

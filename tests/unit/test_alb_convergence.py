@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.adapters.memory.albs import FakeAlbRules, FakeElb, FakeTargetGroups
 from chalicelib.adapters.memory.clock import VirtualClock
+from chalicelib.adapters.memory.queue import MemoryQueue
 from chalicelib.domain import alb_plan as plans
 from chalicelib.domain.alb_seen import Forward, OtherAction, SeenRule
 from chalicelib.domain.alb_wanted import wanted
@@ -53,7 +54,9 @@ class Account:
             arn = f"arn:theirs:{port}/{priority}"
             self.elb.rules[arn] = SeenRule(arn, LISTENERS[port], priority, OtherAction(), frozenset({"z.example.org"}))
         self.theirs = dict(self.elb.rules)
-        self.maker = AlbMaker(None, self.rules, self.groups, None, None, None, None, self.elb.clock, None)  # type: ignore[arg-type]
+        self.maker = AlbMaker(
+            None, self.rules, self.groups, None, None, None, None, MemoryQueue(self.elb.clock), self.elb.clock, None
+        )  # type: ignore[arg-type]
 
     def plan(self, texts):
         seen = plans.OnAlb(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HEALTHY = 2
 """Checks in a row that must pass before traffic is let in; the fewest there can be."""
 
+MULTI_VALUE = "lambda.multi_value_headers.enabled"
 _MISSING = frozenset({"TargetGroupNotFound"})
 
 
@@ -60,6 +61,11 @@ class AwsTargetGroups:
         with translated():
             elb(balancer.region).modify_target_group(TargetGroupArn=arn, **_check(probe))
 
+    def set_multi_value(self, balancer: LoadBalancer, arn: str) -> None:
+        attributes = [{"Key": MULTI_VALUE, "Value": "true"}]
+        with translated():
+            elb(balancer.region).modify_target_group_attributes(TargetGroupArn=arn, Attributes=attributes)
+
     def register(self, balancer: LoadBalancer, arn: str, targets: Sequence[tuple[str, int | None]]) -> None:
         with translated():
             elb(balancer.region).register_targets(TargetGroupArn=arn, Targets=_targets(targets))
@@ -98,8 +104,15 @@ class AwsTargetGroups:
                 int(group.get("HealthCheckIntervalSeconds", 0)),
                 int(group.get("HealthCheckTimeoutSeconds", 0)),
             )
-        protocol = group.get("Protocol") or "LAMBDA"
-        return SeenGroup(arn, group["TargetGroupName"], protocol, probe, targets, tagged.get(RULE_TAG))
+        protocol, rule_id = group.get("Protocol") or "LAMBDA", tagged.get(RULE_TAG)
+        several = probe is None and self._is_multi_value(region, arn)
+        return SeenGroup(arn, group["TargetGroupName"], protocol, probe, targets, rule_id, several)
+
+    @staticmethod
+    def _is_multi_value(region: str, arn: str) -> bool:
+        with translated():
+            answer = elb(region).describe_target_group_attributes(TargetGroupArn=arn)
+        return {"Key": MULTI_VALUE, "Value": "true"} in answer["Attributes"]
 
 
 def _check(probe: Probe) -> dict[str, Any]:

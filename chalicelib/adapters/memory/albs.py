@@ -223,6 +223,11 @@ class FakeTargetGroups:
         self._elb.call("probe")
         self._elb.groups[arn] = replace(self._elb.groups[arn], probe=probe)
 
+    def set_multi_value(self, balancer: LoadBalancer, arn: str) -> None:
+        del balancer
+        self._elb.call("set_multi_value")
+        self._elb.groups[arn] = replace(self._elb.groups[arn], multi_value=True)
+
     def register(self, balancer: LoadBalancer, arn: str, targets: Sequence[tuple[str, int | None]]) -> None:
         del balancer
         self._elb.call("register")
