@@ -139,6 +139,7 @@ def test_addresses_outlive_the_agent_while_no_resolver_answers(bench, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 7}', "{", '{"x.y": ["169.254.169.254"]}'])
 def test_a_file_of_addresses_that_is_broken_is_passed_over(bench, text):
+    bench.kept.parent.mkdir(parents=True, exist_ok=True)
     bench.kept.write_text(text)
     bench.names_.load()
     assert not any(bench.beliefs.addresses.values())
