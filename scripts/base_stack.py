@@ -111,8 +111,14 @@ def merged(stage: str) -> dict[str, Any]:
     group = f"/autostop/{stage}/proxy"
     source = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{group}:*"}
     boundary = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/autostop-{stage}-provision-boundary"
+    # CloudFormation names functions itself; only `chalice deploy` names them after the app and the stage.
+    warm_up = {"AUTOSTOP_WARM_UP_FUNCTION_ARN": {"Fn::GetAtt": ["WarmUp", "Arn"]}}
+    knows_it = {"Properties": {"Environment": {"Variables": warm_up}}}
     return {
         "Resources": {
+            "APIHandler": knows_it,
+            "Provision": knows_it,
+            "ProvisionSweep": knows_it,
             "ProvisionRole": {"Properties": {"PermissionsBoundary": {"Fn::Sub": boundary}}},
             "ProxyLogsPermission": {
                 "Type": "AWS::Lambda::Permission",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FULLER = Path(__file__).parent / "fuller_cloud.py"
-BOOTSTRAP = "from chalicelib.bootstrap import api; print(api_handler.create_first_admin_key('e2e'))"
+BOOTSTRAP = "from chalicelib.bootstrap import api_handler; print(api_handler.create_first_admin_key('e2e'))"
 
 
 @dataclass(slots=True)

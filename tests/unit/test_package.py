@@ -96,6 +96,14 @@ def test_each_function_has_its_own_memory_timeout_and_environment(template):
         assert {variable for variable in only if variable in variables} == {v for v, f in only.items() if f == name}
 
 
+def test_whoever_makes_or_shows_load_balancers_knows_the_name_that_cloudformation_gives_the_warm_up_function(template):
+    wanted = {"Fn::GetAtt": ["WarmUp", "Arn"]}
+    name = "AUTOSTOP_WARM_UP_FUNCTION_ARN"
+    functions = {n: r["Properties"] for n, r in template.items() if r["Type"] == "AWS::Serverless::Function"}
+    told = {n: properties["Environment"]["Variables"].get(name) for n, properties in functions.items()}
+    assert {n for n, arn in told.items() if arn == wanted} == {"APIHandler", "Provision", "ProvisionSweep"}
+
+
 def test_what_provisions_is_bounded_by_a_policy_that_it_cannot_change(template):
     boundary = template["ProvisionRole"]["Properties"]["PermissionsBoundary"]["Fn::Sub"]
     made = base_stack.template("local")["Resources"]["ProvisionBoundary"]["Properties"]
