@@ -98,7 +98,13 @@ RECEIVE = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttr
 _FIND = ["ec2:DescribeInstanceTypes", "ec2:DescribeInstances", "ec2:DescribeSpotInstanceRequests"]
 _LOOK = ["ec2:DescribeInstanceStatus", *_FIND]
 # All databases of a region are asked for at once; these know no narrower resource then.
-_DATABASES = ["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"]
+_DATABASES = [
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:DescribePendingMaintenanceActions",
+    # Without it the describes may leave the tags out.
+    "rds:ListTagsForResource",
+]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
 # Elastic Load Balancing's describes know no resources.
 _TRAFFIC = [

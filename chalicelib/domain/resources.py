@@ -46,6 +46,7 @@ class Protection(StrEnum):
     REPLICA_SOURCE = "replica_source"
     CLUSTER_MEMBER = "cluster_member"
     SQL_SERVER_MULTI_AZ = "sql_server_multi_az"
+    MULTI_AZ_CLUSTER = "multi_az_cluster"
     SERVERLESS_V1 = "serverless_v1"
     GLOBAL_DATABASE = "global_database"
     ENGINE_MODE = "engine_mode"
@@ -76,6 +77,8 @@ _PROTECTION_WORDS = {
         "belongs to a DB cluster, which AWS stops only as a whole; name the cluster in cluster_ids instead"
     ),
     Protection.SQL_SERVER_MULTI_AZ: "is SQL Server in a Multi-AZ deployment, which AWS does not stop",
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.Limitations.html
+    Protection.MULTI_AZ_CLUSTER: "is a Multi-AZ DB cluster, which AWS neither stops nor starts, unlike Aurora",
     Protection.SERVERLESS_V1: "is Aurora Serverless v1, which AWS does not stop; it can pause by itself",
     Protection.GLOBAL_DATABASE: "is a member of an Aurora global database, which AWS does not stop",
     Protection.ENGINE_MODE: "is an Aurora cluster of a mode (multi-master, parallel query) that AWS does not stop",

@@ -53,7 +53,7 @@ class Compute(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReconcileRequest:
-    """One message to the worker: up to 100 rules of one place.
+    """One message to the worker: up to 500 rules of one place.
 
     It is dropped after `expires_at`: a stale request must not act late, and whatever is still due is asked for
     again by the next tick. `attempt` counts how often its only rule has raised already.

@@ -48,7 +48,7 @@ class RuleRepository(Protocol):
         ...
 
     def get_many(self, rule_ids: Sequence[str]) -> dict[str, Rule]:
-        """Consistent read of up to 100 rules; unknown ids are left out."""
+        """Consistent read, in batches of 100; unknown ids are left out."""
         ...
 
     def list(self, limit: int, cursor: str | None = None) -> Page[Rule]:

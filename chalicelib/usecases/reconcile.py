@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=60)
 """As long as the reconcile function may run: a holder that is still alive has it."""
 
+ENOUGH = timedelta(seconds=35)
+"""After so long in one message no further rule is begun: what a rule does has to end before the function is ended."""
+
 TICK = timedelta(seconds=60)
 ATTEMPTS = 3
 LOOK_AGAIN = "look again"
@@ -60,7 +63,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Reconciler:
-    """The worker's job: one message, up to 100 rules, each in isolation."""
+    """The worker's job: one message, up to 500 rules, each in isolation."""
 
     rules: RuleRepository
     status: RuleStatusStore
@@ -106,11 +109,21 @@ class Reconciler:
             return
         if request.cause == RESTARTED_BY_AWS:
             seen = replace(seen, restarted_by_aws=True)
-        due = {rule.id: self._isolated(rule, seen, request) for rule in rules}
+        due: dict[str, datetime | None] = {}
+        for n, rule in enumerate(rules):
+            if self.clock.now() - now >= ENOUGH:
+                self._leave(request, tuple(rule.id for rule in rules[n:]))
+                break
+            due[rule.id] = self._isolated(rule, seen, request)
         now = self.clock.now()
         soon = {id_: at for id_, at in due.items() if at is not None and at < now + TICK}
         if soon:
             self._again(request, tuple(soon), max(min(soon.values()) - now, timedelta(seconds=1)))
+
+    def _leave(self, request: ReconcileRequest, rule_ids: tuple[str, ...]) -> None:
+        """To the next message, with the same cause: what was seen is old by now, and gets older with each rule."""
+        log.info("rules are left to another message", extra={"rules": len(rule_ids)})
+        self.queue.send([replace(request, rule_ids=rule_ids, expires_at=self.clock.now() + TICK * 2)])
 
     def _unobserved(self, rules: Sequence[Rule], error: CloudError) -> None:
         """AWS does not let us look at a whole group: each of its rules says so, and is looked at again later."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from chalicelib.domain.resources import Place
     from chalicelib.domain.rules import Rule
 
-GROUP = 100
-"""Rules a message: the worker describes and reads once for all of them."""
+GROUP = 500
+"""Rules a message: the worker describes and reads once for all of them, and GetMetricData takes 500 series a call."""
 
 RESTARTED_BY_AWS = "restarted by aws"
 """The cause of a request that carries AWS's word for why its databases start."""
@@ -26,7 +26,7 @@ EXPIRY = timedelta(minutes=2)
 
 
 def requests_for(rules: Iterable[tuple[str, Place]], cause: str, now: datetime) -> tuple[ReconcileRequest, ...]:
-    """Group (rule id, place) into messages of up to 100 rules of one place."""
+    """Group (rule id, place) into messages of up to 500 rules of one place."""
     groups: dict[Place, list[str]] = defaultdict(list)
     for id_, place in rules:
         groups[place].append(id_)

@@ -12,12 +12,12 @@ from tests.unit.alb_world import PLACE, AlbWorld
 from tests.unit.world import IDLE
 
 MINUTE = timedelta(minutes=1)
-MANY = 100
-"""Rules in one message, the most that there are."""
+MANY = 499
+"""Rules in one message: with the series of their ALB, as many as one call takes."""
 
 
 def idle_world(state: ResourceState = ResourceState.RUNNING) -> AlbWorld:
-    """A hundred rules on one ALB that have been up, or down, for much longer than their idle time."""
+    """Many rules on one ALB that have been up, or down, for much longer than their idle time."""
     world = AlbWorld()
     refs = [world.cloud.add(f"i-m{n:07x}", state=state) for n in range(MANY)]
     world.clock.advance(IDLE + MAX_SILENCE)
@@ -38,7 +38,7 @@ def look(world: AlbWorld) -> None:
     world.observer.look(rules, world.clock.now())
 
 
-def test_a_hundred_rules_that_are_due_cost_one_call_for_their_metrics_and_one_series_each_and_one_for_the_alb():
+def test_the_rules_of_a_message_cost_one_call_for_their_metrics_one_series_each_and_one_for_the_alb():
     world = idle_world()
     look(world)
     assert world.alb_metrics.calls == 1

@@ -130,6 +130,8 @@ def _of_cluster(cluster: DBClusterTypeDef) -> Iterator[Protection]:
     mode = cluster.get("EngineMode", "")
     if cluster.get("Engine", "").startswith(_FOREIGN):
         yield Protection.FOREIGN_ENGINE
+    elif not cluster.get("Engine", "").startswith("aurora"):
+        yield Protection.MULTI_AZ_CLUSTER
     if mode == "serverless":
         yield Protection.SERVERLESS_V1
     elif mode == "global" or cluster.get("GlobalClusterIdentifier"):

@@ -239,7 +239,7 @@ class TestProtections:
             ({"ReplicationSourceIdentifier": "arn:x"}, [Protection.READ_REPLICA]),
             ({"ReadReplicaIdentifiers": ["x"]}, [Protection.REPLICA_SOURCE]),
             ({"Engine": "docdb"}, [Protection.FOREIGN_ENGINE]),
-            ({"Engine": "postgres", "DBClusterInstanceClass": "db.m5d.large"}, []),
+            ({"Engine": "postgres", "DBClusterInstanceClass": "db.m5d.large"}, [Protection.MULTI_AZ_CLUSTER]),
             ({}, []),
         ],
     )
