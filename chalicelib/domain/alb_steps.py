@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from chalicelib.domain.alb_pages import not_found_page
 from chalicelib.domain.alb_plan import OnAlb, plan
 from chalicelib.domain.alb_seen import Fixed, Redirect
-from chalicelib.domain.albs import MadeAlb, MadeListener, MadeRecord, PutRule
+from chalicelib.domain.albs import MadeAlb, MadeListener, MadeRecord, PutRule, cname
 from chalicelib.domain.provision import Phase
 from chalicelib.domain.provisioning import Fail, Gone, Stand, Wait
 
@@ -284,7 +284,8 @@ def _listeners(balancer: LoadBalancer, settings: AlbSettings, made: MadeAlb, see
         if not seen.listeners:
             yield Fail(f"{settings.existing_arn} has no HTTP or HTTPS listener any more.")
         return
-    page = Fixed(not_found_page(settings.theme))
+    by_hand = cname(settings, seen.alb.dns_name) if settings.hosted_zone_id is None else None
+    page = Fixed(not_found_page(settings.theme, by_hand))
     wanted: dict[int, Fixed | Redirect] = {HTTP: page}
     if settings.certificate_arn is not None:
         wanted = {HTTP: Redirect(), HTTPS: page}

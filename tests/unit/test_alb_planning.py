@@ -176,4 +176,8 @@ def test_a_redirect_is_what_the_proxy_would_answer(url, action):
 
 def test_the_page_of_a_listener_has_room_whatever_the_title():
     assert len(not_found_page(Theme(title="<&\"'>" * 100, colour="#ffffff"))) <= 1024
+    record = f"*.{'.'.join(['a' * 61] * 4)}. 300 IN CNAME {'b' * 70}.us-east-1.elb.amazonaws.com."
+    page = not_found_page(Theme(title="x" * 100), record)
+    assert len(page) <= 1024
+    assert record in page
     assert "<script" not in not_found_page(Theme(title="<script>"))
