@@ -68,6 +68,8 @@ def test_the_status_on_the_machine_tells_an_outage_and_its_end(world):
 def test_without_the_control_plane_what_runs_is_served_and_a_new_agent_knows_the_last_configuration(world, port):
     guest = world.site("ru_alone", "alone.test", port)
     guest.start()
+    kept = world.home / "state" / "config.json"
+    until(lambda: "ru_alone" in kept.read_text(), 20, "Envoy has taken it, and it is kept for the next start")
     world.plane.go()
     world.kill_agent()
     try:
