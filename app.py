@@ -3,6 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib.entrypoints import (
+    alb_logs,
     discover,
     ec2_calls,
     ec2_state,
@@ -33,6 +34,7 @@ for module in (
     ec2_state,
     rds_state,
     ec2_calls,
+    alb_logs,
     proxy_logs,
     provision,
     savings_rollup,

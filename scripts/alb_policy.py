@@ -36,7 +36,12 @@ def making() -> list[dict[str, Any]]:
     tagging = {"Null": {f"aws:RequestTag/{TAG}": "false"}}
     tagged = {"Null": {f"aws:ResourceTag/{TAG}": "false"}}
     creates = ["CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup"]
-    look = ["DescribeTargetGroupAttributes", "DescribeTargetGroups", "DescribeTargetHealth"]
+    look = [
+        "DescribeLoadBalancerAttributes",
+        "DescribeTargetGroupAttributes",
+        "DescribeTargetGroups",
+        "DescribeTargetHealth",
+    ]
     return [
         _allow(
             "LookAtAlbs",
@@ -73,6 +78,7 @@ def making() -> list[dict[str, Any]]:
                     "DeleteTargetGroup",
                     "DeregisterTargets",
                     "ModifyListener",
+                    "ModifyLoadBalancerAttributes",
                     "ModifyRule",
                     "ModifyTargetGroup",
                     "ModifyTargetGroupAttributes",

@@ -93,6 +93,61 @@ def proxy_boundary(stage: str) -> dict[str, Any]:
     }
 
 
+def _alb_logs(stage: str) -> dict[str, Any]:
+    """A bucket for the access logs of ALBs, which tells the function of each file; or one of the user's own is used.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+    """
+    bucket = {"Fn::Sub": f"autostop-{stage}-alb-logs-${{AWS::AccountId}}-${{AWS::Region}}"}
+    arn = f"arn:${{AWS::Partition}}:s3:::autostop-{stage}-alb-logs-${{AWS::AccountId}}-${{AWS::Region}}"
+    function = {"Fn::GetAtt": ["AlbLogs", "Arn"]}
+    only_logs = {"S3Key": {"Rules": [{"Name": "suffix", "Value": ".log.gz"}]}}
+    told = {"Event": "s3:ObjectCreated:*", "Filter": only_logs, "Function": function}
+    # Elastic Load Balancing can write to no bucket that is encrypted with a KMS key.
+    encrypted = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    return {
+        "AlbLogsPermission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": function,
+                "Principal": "s3.amazonaws.com",
+                "SourceAccount": {"Ref": "AWS::AccountId"},
+                "SourceArn": {"Fn::Sub": arn},
+            },
+        },
+        "AlbLogsBucket": {
+            "Type": "AWS::S3::Bucket",
+            "DependsOn": "AlbLogsPermission",
+            "Properties": {
+                "BucketName": bucket,
+                "BucketEncryption": {"ServerSideEncryptionConfiguration": [encrypted]},
+                "LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "ExpirationInDays": 7}]},
+                "NotificationConfiguration": {"LambdaConfigurations": [told]},
+                "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
+            },
+        },
+        "AlbLogsBucketPolicy": {
+            "Type": "AWS::S3::BucketPolicy",
+            "Properties": {
+                "Bucket": {"Ref": "AlbLogsBucket"},
+                "PolicyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+                            "Action": "s3:PutObject",
+                            "Resource": {"Fn::Sub": f"{arn}/*AWSLogs/${{AWS::AccountId}}/*"},
+                        }
+                    ],
+                },
+            },
+        },
+    }
+
+
 def _queue(name: str, timeout: int) -> dict[str, Any]:
     """A queue in front of a function that runs for `timeout` seconds at most; what fails three times is kept."""
     return {
@@ -116,6 +171,7 @@ def merged(stage: str) -> dict[str, Any]:
     knows_it = {"Properties": {"Environment": {"Variables": warm_up}}}
     return {
         "Resources": {
+            **_alb_logs(stage),
             "APIHandler": knows_it,
             "Provision": knows_it,
             "ProvisionSweep": knows_it,

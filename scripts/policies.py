@@ -61,6 +61,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "activity": ["GetItem", "UpdateItem"],
         "events": ["BatchWriteItem"],
     },
+    "alb_logs": {"rules": ["GetItem"], "load-balancers": ["GetItem"], "activity": ["UpdateItem"]},
     "provision": {
         "load-balancers": ["DeleteItem", "GetItem", "UpdateItem"],
         "proxies": ["Query", "UpdateItem"],
@@ -142,6 +143,10 @@ DATABASE_ACTS: dict[str, dict[str, list[str]]] = {
         "cluster": ["rds:StartDBCluster", "rds:StopDBCluster"],
     },
 }
+READS_LOGS = frozenset({"alb_logs"})
+ALB_LOGS = "arn:*:s3:::*AWSLogs/*/elasticloadbalancing/*"
+"""Access logs of load balancers in any bucket, and nothing else that is there: people keep them where they like."""
+
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
 CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
@@ -163,17 +168,12 @@ def policy(function: str) -> dict[str, Any]:
     for table, index in INDEXES.get(function, {}).items():
         statements.append(_allow(_sid(table, index), ["dynamodb:Query"], [f"{_table(table)}/index/{index}"]))
     statements += _queues(function)
+    statements += _reads(function)
     if function in DESCRIBES:
         # EC2's and ELB's describes, and reads of metrics and of sessions, know no resources.
         statements.append(_allow("Look", DESCRIBES[function], ["*"]))
-    if function in NAMES_SECRETS:
-        # Whether a secret exists, by an ARN that a person gives; never GetSecretValue: secrets do not pass through us.
-        statements.append(_allow("Secrets", ["secretsmanager:DescribeSecret"], ["arn:*:secretsmanager:*:*:secret:*"]))
     if function in LOOKS_AT_ALBS:
         statements += looking()
-    if function in PRICED:
-        # The price list knows no resources.
-        statements.append(_allow("Prices", ["pricing:GetProducts"], ["*"]))
     if function in ACTS:
         # Any instance: which ones are AutoStop's business is what rules say later, and tagging them first would be a
         # second list to keep. Narrow it here by a Condition on aws:ResourceTag where an account has such tags.
@@ -211,6 +211,19 @@ def _queues(function: str) -> list[dict[str, Any]]:
     if function in PROVISIONS:
         statements.append(_allow("Receive", RECEIVE, [PROVISION_QUEUE]))
         statements += [*provisioning(), *making()]
+    return statements
+
+
+def _reads(function: str) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = []
+    if function in NAMES_SECRETS:
+        # Whether a secret exists, by an ARN that a person gives; never GetSecretValue: secrets do not pass through us.
+        statements.append(_allow("Secrets", ["secretsmanager:DescribeSecret"], ["arn:*:secretsmanager:*:*:secret:*"]))
+    if function in PRICED:
+        # The price list knows no resources.
+        statements.append(_allow("Prices", ["pricing:GetProducts"], ["*"]))
+    if function in READS_LOGS:
+        statements.append(_allow("ReadLogs", ["s3:GetObject"], [ALB_LOGS]))
     return statements
 
 

@@ -9,6 +9,7 @@ from chalicelib.bootstrap.parts import settings, stores
 
 if TYPE_CHECKING:
     from chalicelib.usecases.ingest_activity import Ingest
+    from chalicelib.usecases.ingest_alb_logs import IngestAlbLogs
 
 
 @cache
@@ -19,3 +20,14 @@ def ingest() -> Ingest:
 
     s = stores()
     return Ingest(s.activity, s.proxies, s.balancers, s.events, SystemClock(), RandomIds(), settings().heartbeat)
+
+
+@cache
+def ingest_alb_logs() -> IngestAlbLogs:
+    """For the `alb_logs` function."""
+    from chalicelib.adapters.aws.log_objects import S3LogObjects
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.ingest_alb_logs import IngestAlbLogs
+
+    s = stores()
+    return IngestAlbLogs(s.rules, s.balancers, s.activity, S3LogObjects(settings().region), SystemClock())

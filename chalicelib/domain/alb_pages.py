@@ -35,7 +35,8 @@ def _page(title: str, colour: str, dns: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Not found - {title}</title><style>:root{{color-scheme:light dark}}"
-        "body{font:1rem/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem}pre{white-space:pre-wrap}"
+        "body{font:1rem/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem}"
+        "pre{white-space:pre-wrap}"
         f"h1{{border-bottom:4px solid {colour}}}</style></head><body><main><h1>{title}</h1>"
         f"<p>No rule is for this address.</p>{dns}</main></body></html>"
     )

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from chalicelib.domain.albs import AccessLogs
+
 
 @dataclass(frozen=True, slots=True)
 class SeenAlb:
     """A load balancer. `type` is application, network or gateway.
 
     `state` is provisioning, active, active_impaired or failed.
-    `ours`: it has the tag of this load balancer of this stage. `why`: of a state that is not active.
+    `ours`: it has the tag of this load balancer of this stage. `why`: of a state that is not active. `logs`: where its
+    access log goes.
     """
 
     arn: str
@@ -27,6 +30,7 @@ class SeenAlb:
     why: str | None = None
     group_ids: frozenset[str] = frozenset()
     ours: bool = False
+    logs: AccessLogs | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.alb_plan import Plan
     from chalicelib.domain.alb_seen import SeenAlb, SeenFunction, SeenGroup, SeenListener, SeenRule
     from chalicelib.domain.alb_wanted import Wanted
-    from chalicelib.domain.albs import AlbSettings
+    from chalicelib.domain.albs import AccessLogs, AlbSettings
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.provision import Provision
 
@@ -54,6 +54,14 @@ class SetAlbGroups:
     """Other security groups."""
 
     arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogs:
+    """Its access log into another bucket, or (None) nowhere."""
+
+    arn: str
+    logs: AccessLogs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,7 @@ class PutRules:
 AlbAct: TypeAlias = (
     MakeAlb
     | SetAlbGroups
+    | SetLogs
     | DropAlb
     | AllowFunction
     | MakeFunctionGroup
@@ -190,7 +199,8 @@ def noticed(
     """What is kept of what stands: people see it, and the worker before may have died before it could tell."""
     made = provision.alb or MadeAlb()
     if seen.alb is not None:
-        made = replace(made, alb_arn=seen.alb.arn, dns_name=seen.alb.dns_name, canonical_zone_id=seen.alb.zone_id)
+        alb = seen.alb
+        made = replace(made, alb_arn=alb.arn, dns_name=alb.dns_name, canonical_zone_id=alb.zone_id, logs=alb.logs)
         if settings.hosted_zone_id is not None and made.record is None and _points(seen.record, seen.alb):
             made = replace(made, record=MadeRecord(settings.hosted_zone_id, settings.domain))
     listeners = tuple(
@@ -257,6 +267,8 @@ def _itself(balancer: LoadBalancer, settings: AlbSettings, made: MadeAlb, seen: 
     alb = seen.alb
     if alb and settings.existing_arn is None and alb.group_ids != frozenset(balancer.security_group_ids):
         yield SetAlbGroups(alb.arn)
+    if alb and settings.existing_arn is None and alb.logs != settings.access_logs:
+        yield SetLogs(alb.arn, settings.access_logs)
 
 
 def _function(balancer: LoadBalancer, settings: AlbSettings, made: MadeAlb, seen: AlbStanding) -> Iterator[AlbStep]:
@@ -338,6 +350,13 @@ def _removal(balancer: LoadBalancer, settings: AlbSettings, made: MadeAlb, seen:
     return Gone()
 
 
-def problems(made: MadeAlb | None) -> Sequence[str]:
-    """What AWS refused for rules, in words."""
-    return [f"rule {rule.rule_id}: {rule.problem}" for rule in (made.rules if made else ()) if rule.problem]
+def problems(settings: AlbSettings, made: MadeAlb | None) -> Sequence[str]:
+    """What AWS refused for rules, and what an ALB that is not ours does otherwise than was said; in words."""
+    if made is None:
+        return []
+    refused = [f"rule {rule.rule_id}: {rule.problem}" for rule in made.rules if rule.problem]
+    wanted = settings.access_logs
+    if settings.existing_arn is None or wanted is None or made.alb_arn is None or made.logs == wanted:
+        return refused
+    where = f"{wanted.bucket}/{wanted.prefix}".rstrip("/")
+    return [*refused, f"{made.alb_arn} does not write its access log to {where}: what rules ignore counts as use."]

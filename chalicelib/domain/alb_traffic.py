@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from math import ceil
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.activity import Source, Span
+from chalicelib.domain.alb_ignored import LOGS_LATE, MINUTE, unexplained
 from chalicelib.domain.decisions import Action, Desired
 from chalicelib.domain.guards import Guard, GuardMetric
 from chalicelib.domain.resources import ResourceState
@@ -15,7 +17,7 @@ from chalicelib.domain.rules import RuleState
 from chalicelib.domain.wish import waits_for_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from chalicelib.domain.decisions import Decision
@@ -61,6 +63,8 @@ class AlbPlace:
     alb_arn: str
     listener_arns: tuple[str, ...]
     function_group: str
+    logged: bool = False
+    """Whether its access log is ours to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +142,60 @@ def source_of(traffic: RuleTraffic) -> Source:
 
 
 def proven(
-    source: Source, requests: Sequence[Sequence[Sample]], lcus: Sequence[Sample], since: datetime, now: datetime
+    source: Source,
+    requests: Sequence[Sequence[Sample]],
+    lcus: Sequence[Sample],
+    since: datetime,
+    now: datetime,
+    ignored: Mapping[datetime, int] | None = None,
 ) -> tuple[Source, datetime | None]:
     """What the metrics of [since, now) prove: the source with its span, and the newest use.
 
     RequestCount has no point for a minute without requests, and none for one that CloudWatch has not got yet.
     ConsumedLCUs is always reported: only up to its newest point is the absence of the other a zero.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+
+    `ignored` are the requests that the access log tells of and the rule ignores, by the beginning of minutes; None
+    where there is no such log. Requests that it does not explain are use, and while it can still be late, unknown.
     """
-    # A use is as late in its minute as it can have been.
-    last = max((sample.end for samples in requests for sample in samples if sample.value > 0), default=None)
-    used = None if last is None else min(last, now)
     asked = replace(source, asked=True)
-    if not lcus:
+    end = min(max(sample.end for sample in lcus), now - NEWEST) if lcus else None
+    unknown: list[datetime] = []
+    if ignored is None:
+        busy = [sample.end for samples in requests for sample in samples if sample.value > 0]
+    else:
+        asked = replace(asked, max_silence=MAX_SILENCE + LOGS_LATE)
+        busy, unknown = _told_apart(requests, ignored, since, end, now)
+    # A use is as late in its minute as it can have been.
+    last = max(busy, default=None)
+    used = None if last is None else min(last, now)
+    if end is None:
         return asked, used
-    end = min(max(sample.end for sample in lcus), now - NEWEST)
+    end = min([end, *unknown])
     return replace(asked, span=Span(min(since, end), end)), used
+
+
+def _told_apart(
+    requests: Sequence[Sequence[Sample]],
+    ignored: Mapping[datetime, int],
+    since: datetime,
+    end: datetime | None,
+    now: datetime,
+) -> tuple[list[datetime], list[datetime]]:
+    """The ends of minutes after `since` that had a use, and the beginnings of those of which it is not known yet.
+
+    Beyond `end` nobody knows all that was counted, so that a line from there could explain what it does not; without an
+    `end` nothing can be told apart.
+    """
+    if end is None:
+        return [], []
+    counted: dict[datetime, int] = {}
+    for sample in (sample for samples in requests for sample in samples):
+        counted[sample.start] = counted.get(sample.start, 0) + ceil(sample.value)
+    known = {minute: lines for minute, lines in ignored.items() if minute < end}
+    open_ = [minute for minute in unexplained(counted, known) if minute + MINUTE > since]
+    busy = [minute + MINUTE for minute in open_ if minute + MINUTE <= now - LOGS_LATE]
+    return busy, [minute for minute in open_ if minute + MINUTE > now - LOGS_LATE]
 
 
 def read_from(rule: Rule, facts: Facts, now: datetime) -> datetime | None:

@@ -20,6 +20,14 @@ class Theme:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLogs:
+    """Where an ALB writes its access log: a bucket in its region, and what stands before AWSLogs/ in its keys."""
+
+    bucket: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AlbSettings:
     """What is particular to an ALB. `scheme` is internal or internet-facing; `domain` such as *.autostop.example.com.
 
@@ -32,6 +40,7 @@ class AlbSettings:
     hosted_zone_id: str | None = None
     existing_arn: str | None = None
     theme: Theme = field(default_factory=Theme)
+    access_logs: AccessLogs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,8 @@ class MadeAlb:
     function_target_group_arn: str | None = None
     record: MadeRecord | None = None
     rules: tuple[PutRule, ...] = ()
+    logs: AccessLogs | None = None
+    """Where it was last seen to write its access log."""
 
     @property
     def listener_arns(self) -> tuple[str, ...]:

@@ -49,6 +49,10 @@ def _taken(what: str, owner: str) -> str:
     return f"{what} is used for {owner} by other rules" if shared else f"{what} belongs to rule {owner}"
 
 
+class UnreadableLogError(AutoStopError):
+    """A file of logs that is damaged; what was read of it until there stands."""
+
+
 class ConflictError(AutoStopError):
     """The request is right, but the world is not: in use, still referred to, no free port."""
 

@@ -16,6 +16,7 @@ from chalicelib.ports.cloud import (
     WorkQueue,
 )
 from chalicelib.ports.holds import Holds
+from chalicelib.ports.log_objects import LogObjects
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
 from chalicelib.ports.provisioning import (
@@ -60,6 +61,7 @@ __all__ = [
     "Ids",
     "LastActivity",
     "LoadBalancerRepository",
+    "LogObjects",
     "Memberships",
     "Metrics",
     "Network",

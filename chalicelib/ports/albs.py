@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from chalicelib.domain.alb_steps import PutListener
     from chalicelib.domain.alb_wanted import WantedGroup
+    from chalicelib.domain.albs import AccessLogs
     from chalicelib.domain.load_balancers import LoadBalancer
 
 
@@ -40,6 +41,10 @@ class Albs(Protocol):
 
     def set_groups(self, balancer: LoadBalancer, arn: str) -> None:
         """Put it in just the load balancer's security groups."""
+        ...
+
+    def set_logs(self, balancer: LoadBalancer, arn: str, logs: AccessLogs | None) -> None:
+        """Have it write its access log there, or not at all."""
         ...
 
     def delete(self, balancer: LoadBalancer, arn: str) -> None:

@@ -85,7 +85,8 @@ class CheckAlbs:
 
     def warnings(self, balancer: LoadBalancer) -> Sequence[str]:
         """What AWS refused for rules on it."""
-        return problems(balancer.provision.alb if balancer.provision else None)
+        made = balancer.provision.alb if balancer.provision else None
+        return () if balancer.alb is None else problems(balancer.alb, made)
 
     def deployed(self, balancer: LoadBalancer) -> SeenFunction | None:
         """The warm-up function as it runs now; None where there is none, or Lambda does not answer."""

@@ -127,6 +127,8 @@ class AlbMaker:
                 self.albs.create(balancer)
             case steps.SetAlbGroups(arn):
                 self.albs.set_groups(balancer, arn)
+            case steps.SetLogs(arn, logs):
+                self.albs.set_logs(balancer, arn, logs)
             case steps.DropAlb(arn):
                 self.albs.delete(balancer, arn)
             case steps.PutListener():

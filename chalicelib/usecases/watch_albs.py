@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.alb_ignored import EDGE, IGNORED
 from chalicelib.domain.alb_traffic import AlbPlace, AlbSeries, Position, RuleTraffic, proven, read_from, source_of
 from chalicelib.domain.errors import CloudError, NotFoundError, ThrottledError
 from chalicelib.domain.load_balancers import LoadBalancerKind
+from chalicelib.domain.routes import Ignore
 from chalicelib.ports import LastActivity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from chalicelib.domain.activity import Source
     from chalicelib.domain.facts import Facts
@@ -89,15 +91,27 @@ class WatchAlbs:
         """
         due = {rule.id: since for rule, facts in rules if (since := read_from(rule, facts, now)) is not None}
         asked = {id_: traffic[id_] for id_ in due}
-        points = self._points(list(asked.values()), min(due.values(), default=now), now)
+        start = min(due.values(), default=now) - EDGE
+        points = self._points(list(asked.values()), start, now)
+        ignoring = {rule.id for rule, _ in rules if rule.spec.ignore != Ignore()}
         found: dict[str, Source] = {}
         for id_, of in asked.items():
             # Where nothing is known to forward, that nobody comes proves nothing.
             requests = [points.get(series, ()) for series in _requests(of)]
             lcus = points.get(_lcus(of), ()) if requests else ()
-            found[id_], used = proven(source_of(of), requests, lcus, due[id_], now)
+            told_apart = of.place.logged and id_ in ignoring and any(requests)
+            ignored = self._ignored(id_, start, now) if told_apart else None
+            found[id_], used = proven(source_of(of), requests, lcus, due[id_], now, ignored)
             if used is not None:
                 self.activity.seen(id_, LastActivity(found[id_].title, used))
+        return found
+
+    def _ignored(self, rule_id: str, start: datetime, now: datetime) -> dict[datetime, int]:
+        """By minutes, the requests that the access log tells of and the rule ignores. Costs one query."""
+        found: dict[datetime, int] = defaultdict(int)
+        for total in self.activity.history(rule_id, start, now):
+            if total.source.startswith(IGNORED):
+                found[datetime.fromisoformat(total.minute).replace(tzinfo=UTC)] += total.requests
         return found
 
     def _points(
@@ -136,4 +150,5 @@ def _place(balancer: LoadBalancer) -> AlbPlace:
     made = balancer.provision.alb if balancer.provision else None
     if made is None or made.alb_arn is None or made.function_target_group_arn is None:
         return AlbPlace(balancer.id, balancer.region, "", (), "")
-    return AlbPlace(balancer.id, balancer.region, made.alb_arn, made.listener_arns, made.function_target_group_arn)
+    group, logged = made.function_target_group_arn, balancer.alb is not None and balancer.alb.access_logs is not None
+    return AlbPlace(balancer.id, balancer.region, made.alb_arn, made.listener_arns, group, logged)

@@ -57,6 +57,9 @@ class InMemory:
     def other_group(self) -> str:
         return "sg-2"
 
+    def bucket(self) -> str:
+        return "alb-logs"
+
     def function_arn(self) -> str:
         arn = f"arn:aws:lambda:{REGION}:123456789012:function:{NAME}"
         self.function.function = SeenFunction(arn, allowed=False, code="abc", deployed_at="2026-11-25")
@@ -119,6 +122,10 @@ class Aws:
     def balancer(self, settings: dict[str, Any] | None = None, **changes: Any) -> LoadBalancer:
         where = {"vpc_id": self.vpc, "subnet_ids": self.subnets, "security_group_ids": (self.group,)}
         return make_alb(settings=settings, **(where | changes))
+
+    def bucket(self) -> str:
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket="alb-logs")
+        return "alb-logs"
 
     def other_group(self) -> str:
         return self._group("two")

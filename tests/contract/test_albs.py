@@ -14,6 +14,7 @@ from chalicelib.domain.alb_plan import MakeRule, SetRule
 from chalicelib.domain.alb_seen import Fixed, Forward, Probe, Quotas, Redirect
 from chalicelib.domain.alb_steps import PutListener
 from chalicelib.domain.alb_wanted import WantedGroup, WantedRule
+from chalicelib.domain.albs import AccessLogs
 from chalicelib.domain.errors import CloudError, NotYetError
 from tests.contract.alb_benches import bench_of
 
@@ -66,6 +67,15 @@ class TestAlbs:
         other = replace(balancer, security_group_ids=(bench.other_group(),))
         bench.albs.set_groups(other, alb.arn)
         assert bench.albs.find(other).group_ids == frozenset(other.security_group_ids)
+
+    def test_it_writes_its_access_log_where_it_is_told_and_no_longer(self, bench):
+        balancer, alb = made(bench)
+        assert alb.logs is None
+        logs = AccessLogs(bench.bucket(), "albs/dev")
+        bench.albs.set_logs(balancer, alb.arn, logs)
+        assert bench.albs.find(balancer).logs == logs
+        bench.albs.set_logs(balancer, alb.arn, None)
+        assert bench.albs.find(balancer).logs is None
 
     def test_one_of_the_users_own_is_found_by_its_arn_and_is_not_ours(self, bench):
         arn = bench.their_alb(bench.balancer())

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.adapters.memory.alb_account import FUNCTION
 from chalicelib.domain.alb_seen import Fixed, Forward, OtherAction, Redirect, SeenListener, SeenRule
+from chalicelib.domain.albs import AccessLogs
 from chalicelib.domain.errors import CloudError
 from chalicelib.domain.provision import Phase
 from tests.unit.alb_orders import (
@@ -93,6 +94,19 @@ class TestMaking:
         world.run_for(MINUTE)
         assert [one.port for _, one in world.albs.elb.listeners.values()] == [80]
         assert [alb.group_ids for _, alb, _ in world.albs.elb.albs.values()] == [{"sg-2"}]
+
+    def test_its_access_log_goes_where_it_is_said_and_is_put_back(self, world):
+        logs = AccessLogs("logs", "dev")
+        id_ = ready(world, {"access_logs": logs})
+        ((arn, (name, alb, since)),) = world.albs.elb.albs.items()
+        assert alb.logs == logs
+        world.albs.elb.albs[arn] = (name, replace(alb, logs=None), since)
+        world.queue.send(id_, at_once=True)
+        world.run_for(MINUTE)
+        assert world.albs.elb.albs[arn][1].logs == logs
+        world.put(id_, alb=replace(world.get(id_).alb, access_logs=None))
+        world.run_for(MINUTE)
+        assert world.albs.elb.albs[arn][1].logs is None
 
     def test_what_aws_refuses_is_said(self, world):
         world.albs.elb.refusals["create_alb"] = once(CloudError("TooManyLoadBalancers", "The maximum is 50."))
@@ -198,6 +212,14 @@ class TestImported:
         world.run_for(2 * MINUTE)
         assert (elb.albs, elb.listeners, elb.rules) == before
         assert elb.groups == {}
+
+    def test_one_that_writes_its_access_log_elsewhere_is_left_so_and_it_is_said(self, world):
+        world.albs.elb.add_alb(EXISTING, "vpc-1")
+        world.albs.elb.add_listener(EXISTING, SeenListener(THEIR_LISTENER, 80, "http", OtherAction()))
+        id_ = ready(world, {"existing_arn": EXISTING, "access_logs": AccessLogs("logs")})
+        assert "set_logs" not in world.albs.elb.calls
+        (said,) = world.albs.check.warnings(world.get(id_))
+        assert "does not write its access log to logs" in said
 
     def test_one_that_is_gone_is_said(self, world):
         theirs(world)

@@ -5,13 +5,14 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/Welcome.htm
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.aws.alb_actions import action_of, as_actions
 from chalicelib.adapters.aws.alb_tags import elb, owner, tags, tags_of
 from chalicelib.adapters.aws.errors import passed_over, translated
 from chalicelib.domain.alb_seen import SeenAlb, SeenListener
-from chalicelib.domain.albs import group_name
+from chalicelib.domain.albs import AccessLogs, group_name
 from chalicelib.domain.errors import CloudError
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html"""
+
+ENABLED, BUCKET, PREFIX = (f"access_logs.s3.{name}" for name in ("enabled", "bucket", "prefix"))
+"""https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html"""
 
 _GONE = frozenset({"LoadBalancerNotFound"})
 
@@ -43,7 +47,7 @@ class AwsAlbs:
         ours = owner(self._stage, tags_of(balancer.region, [arn]).get(arn, {})) == balancer.id
         if existing is None and not ours:
             raise CloudError("DuplicateLoadBalancerName", f"{arn} has the name {name} and is not AutoStop's")
-        return seen(found, ours=ours)
+        return replace(seen(found, ours=ours), logs=_logs(balancer.region, arn))
 
     def create(self, balancer: LoadBalancer) -> None:
         settings = balancer.alb
@@ -63,6 +67,14 @@ class AwsAlbs:
         with translated():
             groups = list(balancer.security_group_ids)
             elb(balancer.region).set_security_groups(LoadBalancerArn=arn, SecurityGroups=groups)
+
+    def set_logs(self, balancer: LoadBalancer, arn: str, logs: AccessLogs | None) -> None:
+        wanted = {ENABLED: "false"}
+        if logs is not None:
+            wanted = {ENABLED: "true", BUCKET: logs.bucket, PREFIX: logs.prefix}
+        attributes: list[Any] = [{"Key": key, "Value": value} for key, value in wanted.items()]
+        with translated():
+            elb(balancer.region).modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=attributes)
 
     def delete(self, balancer: LoadBalancer, arn: str) -> None:
         with passed_over(_GONE):
@@ -102,6 +114,13 @@ class AwsAlbs:
     def drop_listener(self, balancer: LoadBalancer, arn: str) -> None:
         with passed_over(frozenset({"ListenerNotFound"})):
             elb(balancer.region).delete_listener(ListenerArn=arn)
+
+
+def _logs(region: str, arn: str) -> AccessLogs | None:
+    with translated():
+        answer = elb(region).describe_load_balancer_attributes(LoadBalancerArn=arn)
+    said = {one.get("Key", ""): one.get("Value", "") for one in answer["Attributes"]}
+    return AccessLogs(said.get(BUCKET, ""), said.get(PREFIX, "")) if said.get(ENABLED) == "true" else None
 
 
 def describe(region: str, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:

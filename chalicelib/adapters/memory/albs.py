@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.alb_seen import Probe
     from chalicelib.domain.alb_steps import PutListener
     from chalicelib.domain.alb_wanted import WantedGroup
+    from chalicelib.domain.albs import AccessLogs
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.ports import Clock
 
@@ -116,6 +117,12 @@ class FakeAlbs:
     def listeners(self, region: str, alb_arn: str) -> Sequence[SeenListener]:
         del region
         return [listener for arn, listener in self._elb.listeners.values() if arn == alb_arn]
+
+    def set_logs(self, balancer: LoadBalancer, arn: str, logs: AccessLogs | None) -> None:
+        del balancer
+        self._elb.call("set_logs")
+        name, alb, at = self._elb.albs[arn]
+        self._elb.albs[arn] = (name, replace(alb, logs=logs), at)
 
     def put_listener(self, balancer: LoadBalancer, wanted: PutListener) -> None:
         self._elb.call("put_listener")

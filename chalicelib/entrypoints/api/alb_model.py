@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
-from chalicelib.domain.albs import AlbSettings, Theme
+from chalicelib.domain.albs import AccessLogs, AlbSettings, Theme
 from chalicelib.entrypoints.api.models import Name, Region, Strict, matches
 from chalicelib.entrypoints.api.route_models import Host, distinct
 
@@ -49,6 +49,29 @@ class ThemeBody(Strict):
         return Theme(self.title, self.logo_url, self.colour, self.text)
 
 
+PREFIX = matches(r"([A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+){0,20})?", "a prefix such as albs/dev")
+
+
+class AccessLogsBody(Strict):
+    """Where the access log goes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
+
+    bucket: Annotated[str, matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket")]
+    prefix: Annotated[
+        str, matches(r"[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+){0,20}|", "a prefix such as albs/dev")
+    ] = ""
+
+    @field_validator("prefix")
+    @classmethod
+    def _not_theirs(cls, value: str) -> str:
+        if "AWSLogs" in value:
+            raise ValueError("must not contain AWSLogs, which Elastic Load Balancing adds itself")
+        return value
+
+    def logs(self) -> AccessLogs:
+        """As the domain knows it."""
+        return AccessLogs(self.bucket, self.prefix)
+
+
 class AlbBody(Strict):
     """An Application Load Balancer: one that AutoStop makes, or with `existing_arn` one that is yours."""
 
@@ -66,6 +89,7 @@ class AlbBody(Strict):
     hosted_zone_id: ZoneId | None = None
     existing_arn: AlbArn | None = None
     theme: ThemeBody = ThemeBody()
+    access_logs: AccessLogsBody | None = None
 
     def settings(self) -> AlbSettings:
         """What is an ALB's own, as the domain knows it."""
@@ -76,4 +100,5 @@ class AlbBody(Strict):
             self.hosted_zone_id,
             self.existing_arn,
             self.theme.theme(),
+            self.access_logs.logs() if self.access_logs else None,
         )

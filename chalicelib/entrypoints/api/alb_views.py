@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chalicelib import __version__
@@ -41,6 +42,7 @@ def alb_view(balancer: LoadBalancer, settings: AlbSettings, warnings: Sequence[s
             "colour": settings.theme.colour,
             "text": settings.theme.text,
         },
+        "access_logs": settings.access_logs and asdict(settings.access_logs),
         "status": balancer.status,
         "status_reason": order.reason if order else None,
         "arn": made.alb_arn if made else None,

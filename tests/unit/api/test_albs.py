@@ -69,7 +69,9 @@ def stand(api, id_, **made):
 class TestOrdering:
     def test_one_that_is_ordered_is_creating_and_the_worker_has_word_of_it(self, api):
         theme = {"title": "Dev", "logo_url": "https://example.com/l.svg", "colour": "#0f5132", "text": "Hello"}
-        made = create(api, certificate_arn=CERTIFICATE, theme=theme)
+        logs = {"bucket": "my-logs", "prefix": "albs/dev"}
+        made = create(api, certificate_arn=CERTIFICATE, theme=theme, access_logs=logs)
+        assert made["access_logs"] == logs
         assert (made["kind"], made["status"], made["dns_name"], made["cname"]) == ("alb", "creating", None, None)
         assert {name: made[name] for name in ALB} == ALB | {"certificate_arn": CERTIFICATE}
         assert made["theme"] == theme
@@ -118,6 +120,9 @@ class TestOrdering:
             ({"existing_arn": "arn:x"}, "existing_arn"),
             ({"machine_type": "t3.micro"}, "machine_type"),
             ({"theme": {"colour": "red"}}, "theme.colour"),
+            ({"access_logs": {"bucket": "No_Bucket"}}, "access_logs.bucket"),
+            ({"access_logs": {"bucket": "logs", "prefix": "/x"}}, "access_logs.prefix"),
+            ({"access_logs": {"bucket": "logs", "prefix": "my/AWSLogs"}}, "access_logs.prefix"),
             ({"theme": {"logo_url": "javascript:alert(1)"}}, "theme.logo_url"),
             ({"theme": {"logo_url": 'https://x/"><script>'}}, "theme.logo_url"),
         ],

@@ -71,6 +71,7 @@ def test_one_of_our_name_without_our_tag_is_refused_and_never_touched(wire):
     wire.on["DescribeLoadBalancers"] = lambda _: {"LoadBalancers": [found]}
     other = [{"Key": "autostop:load-balancer", "Value": "lb_2"}, {"Key": "autostop:stage", "Value": "prod"}]
     wire.on["DescribeTags"] = lambda _: {"TagDescriptions": [{"ResourceArn": ARN, "Tags": other}]}
+    wire.on["DescribeLoadBalancerAttributes"] = lambda _: {"Attributes": []}
     with pytest.raises(CloudError, match="is not AutoStop's"):
         AwsAlbs("test").find(make_alb())
     assert AwsAlbs("prod").find(make_alb()).ours

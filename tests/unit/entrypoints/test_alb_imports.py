@@ -35,10 +35,12 @@ def test_the_services_are_there_before_any_adapter_or_use_case_of_albs_is_loaded
         [sys.executable, "-c", ASK], cwd=ROOT, env=os.environ | SETTINGS, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().split(",") == [
+        "chalicelib.domain.alb_ignored",
         "chalicelib.domain.alb_limits",
         "chalicelib.domain.alb_traffic",
         "chalicelib.domain.albs",
         "chalicelib.entrypoints.alb_events",
+        "chalicelib.entrypoints.alb_logs",
         "chalicelib.entrypoints.api.alb_model",
         "chalicelib.entrypoints.api.alb_views",
         "chalicelib.ports.alb_traffic",

@@ -99,7 +99,11 @@ def _of_balancer(operation: str, params: dict[str, Any]) -> tuple[str, str]:
     return f"elasticloadbalancing:{operation}", params["RuleArn"] if operation == "ModifyRule" else "*"
 
 
-_ARNS = {"rds": _of_database, "elbv2": _of_balancer}
+def _of_object(operation: str, params: dict[str, Any]) -> tuple[str, str]:
+    return f"s3:{operation}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
+
+
+_ARNS = {"rds": _of_database, "elbv2": _of_balancer, "s3": _of_object}
 
 
 def allowed(policy: dict[str, Any], action: str, resource: str) -> bool:
