@@ -47,5 +47,12 @@ class RdsProduct:
     instances: int = 1
 
 
-Product: TypeAlias = Ec2Product | RdsProduct
+@dataclass(frozen=True, slots=True)
+class AlbProduct:
+    """An Application Load Balancer by the hour; what is paid for what it carries (LCUs) is not in this."""
+
+    region: str
+
+
+Product: TypeAlias = Ec2Product | RdsProduct | AlbProduct
 """Whatever a price can be asked for."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from chalicelib.domain.products import Product
+    from chalicelib.domain.products import Ec2Product, RdsProduct
 
 
 class ResourceKind(StrEnum):
@@ -158,7 +158,7 @@ class ObservedResource:
     status_ok: bool | None = None
     launched_at: datetime | None = None
     can_hibernate: bool = False
-    product: Product | None = None
+    product: Ec2Product | RdsProduct | None = None
     endpoint: str | None = None
     busy: str | None = None
     fault: str | None = None

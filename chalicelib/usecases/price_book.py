@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.costs import UnknownCost
 from chalicelib.domain.errors import CloudError, NotFoundError
-from chalicelib.domain.load_balancers import LoadBalancerKind
-from chalicelib.domain.products import Ec2Product, RdsProduct
+from chalicelib.domain.products import AlbProduct, Ec2Product, RdsProduct
 
 if TYPE_CHECKING:
     from chalicelib.domain.costs import HourlyCost
@@ -42,7 +42,10 @@ class PriceBook:
         return self._products[product]
 
     def of_proxy(self, load_balancer_id: str) -> HourlyCost:
-        """USD an hour of the machines of a proxy: as many as are known now, at least one. Raises CloudError."""
+        """USD an hour of the machines of a proxy, as many as are known now, at least one; or of an ALB that we made.
+
+        Raises CloudError.
+        """
         if load_balancer_id not in self._proxies:
             self._proxies[load_balancer_id] = self._proxy(load_balancer_id)
         return self._proxies[load_balancer_id]
@@ -58,8 +61,9 @@ class PriceBook:
             balancer = self.balancers.get(load_balancer_id)
         except NotFoundError:
             return UnknownCost("The load balancer is there no more, and nobody knows what it was.")
-        if balancer.kind is not LoadBalancerKind.PROXY:
-            return UnknownCost("Only the machines of proxies are priced in this version.")
+        if balancer.alb is not None:
+            # One of the user's own is paid for with AutoStop or without.
+            return Decimal(0) if balancer.alb.existing_arn else self.of_product(AlbProduct(balancer.region))
         machine = self.of_product(Ec2Product(balancer.region, balancer.machine_type))
         if isinstance(machine, UnknownCost):
             return machine

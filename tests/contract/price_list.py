@@ -76,6 +76,22 @@ RDS_NEIGHBOURS: list[dict[str, str]] = [
     {"locationType": "AWS Outposts"},
 ]
 
+ALB = {
+    "servicecode": "AWSELB",
+    "location": "EU (Frankfurt)",
+    "locationType": "AWS Region",
+    "regionCode": "eu-central-1",
+    "usagetype": "EUC1-LoadBalancerUsage",
+    "operation": "LoadBalancing:Application",
+}
+
+ALB_NEIGHBOURS: list[dict[str, str]] = [
+    {"regionCode": "eu-west-1"},
+    {"operation": "LoadBalancing:Network"},
+    {"operation": "LoadBalancing"},
+    {"locationType": "AWS Outposts"},
+]
+
 RDS_WITH_EDITIONS_NEIGHBOURS: list[dict[str, str]] = [
     {"databaseEdition": "Enterprise"},
     {"licenseModel": "Marketplace"},
@@ -111,7 +127,8 @@ class PriceList:
 
     def add(self, attributes: dict[str, str], usd: str) -> None:
         """A product, and its neighbours at prices of their own."""
-        neighbours = EC2_NEIGHBOURS if attributes["servicecode"] == "AmazonEC2" else RDS_NEIGHBOURS
+        of_service = {"AmazonEC2": EC2_NEIGHBOURS, "AmazonRDS": RDS_NEIGHBOURS, "AWSELB": ALB_NEIGHBOURS}
+        neighbours = of_service[attributes["servicecode"]]
         if "databaseEdition" in attributes:
             neighbours = neighbours + RDS_WITH_EDITIONS_NEIGHBOURS
         for n, change in enumerate(neighbours):

@@ -13,14 +13,15 @@ from chalicelib.adapters.aws.pricing import AwsPrices, ProcessCache
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.domain.costs import UnknownCost
 from chalicelib.domain.errors import CloudError
+from chalicelib.domain.products import AlbProduct
 from chalicelib.ports import Deployment, Ec2Product, RdsProduct
-from tests.contract.price_list import EC2, RDS, PriceList, serve
+from tests.contract.price_list import ALB, EC2, RDS, PriceList, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chalicelib.adapters.memory.clock import VirtualClock
-    from chalicelib.ports import Prices
+    from chalicelib.ports import Prices, Product
 
 LINUX = Ec2Product("eu-central-1", "t3.micro")
 POSTGRES = RdsProduct("eu-central-1", "db.t4g.micro", "postgres", "postgresql-license")
@@ -28,7 +29,7 @@ ORACLE = replace(POSTGRES, engine="oracle-se2", license_model="bring-your-own-li
 AURORA = replace(POSTGRES, engine="aurora-postgresql", license_model="")
 
 # How the price list words each of them: written down once more, so that a slip in the adapter is seen.
-WORDED: dict[Ec2Product | RdsProduct, dict[str, str]] = {
+WORDED: dict[Product, dict[str, str]] = {
     LINUX: EC2,
     replace(LINUX, tenancy="dedicated"): EC2 | {"tenancy": "Dedicated"},
     replace(LINUX, platform="Windows"): EC2 | {"operatingSystem": "Windows", "operation": "RunInstances:0002"},
@@ -39,6 +40,7 @@ WORDED: dict[Ec2Product | RdsProduct, dict[str, str]] = {
     replace(LINUX, platform="SUSE Linux"): EC2 | {"operatingSystem": "SUSE", "operation": "RunInstances:000g"},
     replace(LINUX, platform="Windows with SQL Server Standard"): EC2
     | {"operatingSystem": "Windows", "preInstalledSw": "SQL Std", "operation": "RunInstances:0006"},
+    AlbProduct("eu-central-1"): ALB,
     POSTGRES: RDS,
     replace(POSTGRES, deployment=Deployment.MULTI_AZ): RDS | {"deploymentOption": "Multi-AZ"},
     replace(POSTGRES, deployment=Deployment.MULTI_AZ_CLUSTER): RDS
@@ -65,7 +67,7 @@ class PriceListed(Protocol):
 
     prices: Prices
 
-    def offer(self, product: Ec2Product | RdsProduct, usd: str) -> None: ...
+    def offer(self, product: Product, usd: str) -> None: ...
 
     def fail_next(self, code: str) -> None: ...
 
@@ -74,7 +76,7 @@ class InMemory:
     def __init__(self) -> None:
         self.prices = self._memory = MemoryPrices()
 
-    def offer(self, product: Ec2Product | RdsProduct, usd: str) -> None:
+    def offer(self, product: Product, usd: str) -> None:
         self._memory.costs[product] = Decimal(usd)
 
     def fail_next(self, code: str) -> None:
@@ -86,7 +88,7 @@ class OnAws:
         self.listed = listed
         self.prices = AwsPrices(ProcessCache(clock))
 
-    def offer(self, product: Ec2Product | RdsProduct, usd: str) -> None:
+    def offer(self, product: Product, usd: str) -> None:
         self.listed.add(WORDED[product], usd)
 
     def fail_next(self, code: str) -> None:

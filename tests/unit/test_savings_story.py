@@ -12,10 +12,11 @@ import pytest
 from chalicelib.domain.account_days import LATE
 from chalicelib.domain.costs import UnknownCost
 from chalicelib.domain.errors import CloudError, ThrottledError
-from chalicelib.domain.products import Ec2Product, RdsProduct
+from chalicelib.domain.products import AlbProduct, Ec2Product, RdsProduct
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.wall_time import Weekday, WeeklyWindow
-from tests.builders import make_schedule
+from chalicelib.usecases.price_book import PriceBook
+from tests.builders import make_alb, make_schedule
 from tests.unit.world import World
 
 if TYPE_CHECKING:
@@ -187,6 +188,15 @@ def test_the_rules_on_a_proxy_bear_its_price_in_equal_parts():
     assert saved(world, "ru_2").total.own_cost == 0
     account = world.savings.of_account(DAY, DAY + 24 * HOUR).actual
     assert account.total.own_cost == 24 * T3_MICRO
+
+
+def test_an_alb_that_was_made_is_a_cost_and_one_of_the_users_own_is_paid_anyway():
+    world = World()
+    book = PriceBook(world.prices, world.stores.balancers, world.stores.proxies)
+    world.prices.costs[AlbProduct("us-east-1")] = Decimal("0.0225")
+    world.stores.balancers.create(make_alb("lb_made"))
+    world.stores.balancers.create(make_alb("lb_theirs", {"existing_arn": "arn:theirs"}))
+    assert (book.of_proxy("lb_made"), book.of_proxy("lb_theirs")) == (Decimal("0.0225"), 0)
 
 
 def test_the_store_of_usage_holds_up_no_start_and_what_it_missed_is_made_good_within_eight_hours(monkeypatch):

@@ -13,13 +13,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.costs import UnknownCost
-from chalicelib.ports import Deployment, Ec2Product
+from chalicelib.domain.products import AlbProduct, Deployment, Ec2Product, RdsProduct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from chalicelib.domain.costs import HourlyCost
-    from chalicelib.ports import RdsProduct
+    from chalicelib.domain.products import Product
 
 # The price list of the commercial partition cannot be asked from the others, and has nothing of most of them.
 # https://docs.aws.amazon.com/general/latest/gr/billing.html
@@ -101,11 +101,19 @@ class Query:
         return "/".join((self.service, *(f"{name}={value}" for name, value in sorted(self.attributes.items()))))
 
 
-def query_for(product: Ec2Product | RdsProduct) -> Query | UnknownCost:
+def query_for(product: Product) -> Query | UnknownCost:
     """The question, or why there is no sense in asking."""
     if product.region.startswith(_OTHER_PARTITIONS):
         return UnknownCost(f"The AWS price list cannot be asked about {product.region}.")
-    return _ec2(product) if isinstance(product, Ec2Product) else _rds(product)
+    match product:
+        case Ec2Product():
+            return _ec2(product)
+        case RdsProduct():
+            return _rds(product)
+        case AlbProduct(region):
+            words = f"an Application Load Balancer in {region}"
+            wanted = {"regionCode": region, "operation": "LoadBalancing:Application"}
+            return Query("AWSELB", words, wanted, {"locationType": "AWS Outposts"})
 
 
 def _ec2(product: Ec2Product) -> Query | UnknownCost:

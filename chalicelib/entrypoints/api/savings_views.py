@@ -24,7 +24,7 @@ _NOTES = (
 )
 _DRY_RUN = "Dry run: nothing was stopped; these figures are what would have been."
 _OWN_COST = "A rule's hourly_cost, where it has one, goes before the price list, in equal parts for its resources."
-_NO_RUNTIME = "own_cost is the machines of proxies; the calls of AutoStop's own functions and tables are not in it."
+_NO_RUNTIME = "own_cost is the machines of proxies and the hours of ALBs that AutoStop made; LCUs and its own calls are not in it."
 
 
 def rule_savings_view(found: SavingsOfRule) -> Json:
@@ -32,7 +32,7 @@ def rule_savings_view(found: SavingsOfRule) -> Json:
     dry_run = found.rule.spec.dry_run
     notes = [*([_DRY_RUN] if dry_run else []), *_NOTES, _OWN_COST]
     if found.rule.spec.load_balancer_id is not None:
-        notes.append("own_cost is the proxy's price in equal parts for the rules that are on it now.")
+        notes.append("own_cost is its load balancer's hourly price in equal parts for the rules that are on it now.")
     return {
         "rule_id": found.rule.id,
         "from": stamp(found.start),
@@ -53,7 +53,7 @@ def account_savings_view(found: SavingsOfAccount) -> Json:
         *_NOTES,
         _OWN_COST,
         "A rule without schedules counts as always on in the baseline of schedules.",
-        "own_cost is each proxy's price in equal parts for the rules that were on it at the time.",
+        "own_cost is each load balancer's hourly price in equal parts for the rules that were on it at the time.",
         _NO_RUNTIME,
     )
     return {
