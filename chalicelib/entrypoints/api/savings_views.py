@@ -24,7 +24,7 @@ _NOTES = (
 )
 _DRY_RUN = "Dry run: nothing was stopped; these figures are what would have been."
 _OWN_COST = "A rule's hourly_cost, where it has one, goes before the price list, in equal parts for its resources."
-_NO_RUNTIME = "own_cost is machines of proxies and hours of ALBs that AutoStop made; LCUs and its own calls are not in it."
+_NO_RUNTIME = "own_cost is machines of proxies and hours of ALBs that AutoStop made, without LCUs and its own calls."
 
 
 def rule_savings_view(found: SavingsOfRule) -> Json:
