@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 MINUTE = timedelta(minutes=1)
 
-IGNORED = "ignored in "
-"""What the source of totals of such requests begins with; the name of the file of the log follows."""
+
+def ignored_at(group_arn: str) -> str:
+    """What the source of totals of such requests begins with; the name of the file of the log follows.
+
+    Requests are counted by target group, and a rule can get another one.
+    """
+    return f"ignored at {group_arn.rpartition('/')[2]} in "
+
 
 LONGEST = MINUTE
 """A request that took longer explains nothing: nobody knows in which minute it was counted."""

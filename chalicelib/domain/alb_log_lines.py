@@ -37,12 +37,14 @@ _NOBODY = b"-"
 class LoggedRequest:
     """A request for a rule. `alb` is the end of its ARN, such as app/as-lb-1/50dc6c495c0c9188.
 
-    `reached`: a target was chosen for it, so that RequestCount has it too. `created` is when the ALB got it, `ended`
-    when it was answered. `path` is without query, `client` an IP address; both as they were sent.
+    `group` is the ARN of the target group; `reached`: a target was chosen, so RequestCount has it too. `created` is
+    when the ALB got it, `ended` when it was answered. `path` is without query, `client` an IP address; both as they
+    were sent.
     """
 
     rule_id: str
     alb: str
+    group: str
     created: datetime
     ended: datetime
     client: str
@@ -71,6 +73,7 @@ def parse(line: bytes) -> LoggedRequest | None:
     return LoggedRequest(
         f"ru_{group[1].decode()}",
         found["alb"].decode(errors="replace"),
+        found["group"].decode(),
         _time(found["created"]),
         _time(found["time"]),
         client,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.activity import clamp
-from chalicelib.domain.alb_ignored import IGNORED, LONGEST
+from chalicelib.domain.alb_ignored import LONGEST, ignored_at
 from chalicelib.domain.alb_log_lines import MalformedLogLineError, parse
 from chalicelib.domain.errors import NotFoundError, UnreadableLogError
 from chalicelib.domain.ignoring import ignored_by
@@ -27,7 +27,7 @@ MOST_RULES = 1_000
 
 @dataclass(slots=True)
 class AlbLogReport:
-    """What became of a file. `foreign`: of rules that are not, or are not on this ALB."""
+    """What became of a file. `foreign`: of rules that are not, or not on an ALB that writes there."""
 
     lines: int = 0
     malformed: int = 0
@@ -69,7 +69,7 @@ class IngestAlbLogs:
                     report.malformed += 1
                     continue
                 if request is not None:
-                    self._take(request, key, known, seen, report)
+                    self._take(request, (bucket, key), known, seen, report)
         except UnreadableLogError as error:
             report.unreadable = str(error)
         for rule_id, at in seen.last.items():
@@ -82,13 +82,13 @@ class IngestAlbLogs:
     def _take(
         self,
         request: LoggedRequest,
-        key: str,
+        file: tuple[str, str],
         known: dict[str, tuple[Rule, str] | None],
         seen: _Seen,
         report: AlbLogReport,
     ) -> None:
         if request.rule_id not in known:
-            known[request.rule_id] = self._on(request.rule_id) if len(known) < MOST_RULES else None
+            known[request.rule_id] = self._on(request.rule_id, file) if len(known) < MOST_RULES else None
         found = known[request.rule_id]
         if found is None or not found[1].endswith(f"/{request.alb}"):
             report.foreign += 1
@@ -101,25 +101,29 @@ class IngestAlbLogs:
             report.ignored += 1
             if ended - created > LONGEST:
                 return
-            source, at = f"{IGNORED}{_name(key)}", created
+            source, at = f"{ignored_at(request.group)}{_name(file[1])}", created
         else:
             report.used += 1
-            source, at = f"access log {_name(key)}", ended
+            source, at = f"access log {_name(file[1])}", ended
             seen.last[rule.id] = max(seen.last.get(rule.id, ended), ended)
         total = seen.totals[rule.id, at.strftime(MINUTE), source]
         total[0] += 1
         total[1] += request.bytes_in
         total[2] += request.bytes_out
 
-    def _on(self, rule_id: str) -> tuple[Rule, str] | None:
-        """The rule, and the ARN of the ALB that it is on."""
+    def _on(self, rule_id: str, file: tuple[str, str]) -> tuple[Rule, str] | None:
+        """The rule, and the ARN of the ALB that it is on; None too where that one does not write its log there."""
         try:
             rule = self.rules.get(rule_id)
             balancer = self.balancers.get(rule.spec.load_balancer_id or "")
         except NotFoundError:
             return None
         made = balancer.provision.alb if balancer.provision else None
-        return None if made is None or made.alb_arn is None else (rule, made.alb_arn)
+        logs = balancer.alb.access_logs if balancer.alb else None
+        if logs is None or made is None or made.alb_arn is None:
+            return None
+        begins = f"{logs.prefix}/AWSLogs/".lstrip("/")
+        return (rule, made.alb_arn) if file[0] == logs.bucket and file[1].startswith(begins) else None
 
 
 def _name(key: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.alb_ignored import EDGE, IGNORED
+from chalicelib.domain.alb_ignored import EDGE, ignored_at
 from chalicelib.domain.alb_traffic import AlbPlace, AlbSeries, Position, RuleTraffic, proven, read_from, source_of
 from chalicelib.domain.errors import CloudError, NotFoundError, ThrottledError
 from chalicelib.domain.load_balancers import LoadBalancerKind
@@ -100,17 +100,18 @@ class WatchAlbs:
             requests = [points.get(series, ()) for series in _requests(of)]
             lcus = points.get(_lcus(of), ()) if requests else ()
             told_apart = of.place.logged and id_ in ignoring and any(requests)
-            ignored = self._ignored(id_, start, now) if told_apart else None
+            ignored = self._ignored(of, start, now) if told_apart else None
             found[id_], used = proven(source_of(of), requests, lcus, due[id_], now, ignored)
             if used is not None:
                 self.activity.seen(id_, LastActivity(found[id_].title, used))
         return found
 
-    def _ignored(self, rule_id: str, start: datetime, now: datetime) -> dict[datetime, int]:
+    def _ignored(self, of: RuleTraffic, start: datetime, now: datetime) -> dict[datetime, int]:
         """By minutes, the requests that the access log tells of and the rule ignores. Costs one query."""
         found: dict[datetime, int] = defaultdict(int)
-        for total in self.activity.history(rule_id, start, now):
-            if total.source.startswith(IGNORED):
+        begins = tuple(ignored_at(group) for group in of.instance_groups)
+        for total in self.activity.history(of.rule_id, start, now):
+            if total.source.startswith(begins):
                 found[datetime.fromisoformat(total.minute).replace(tzinfo=UTC)] += total.requests
         return found
 
@@ -150,5 +151,6 @@ def _place(balancer: LoadBalancer) -> AlbPlace:
     made = balancer.provision.alb if balancer.provision else None
     if made is None or made.alb_arn is None or made.function_target_group_arn is None:
         return AlbPlace(balancer.id, balancer.region, "", (), "")
-    group, logged = made.function_target_group_arn, balancer.alb is not None and balancer.alb.access_logs is not None
+    group, wanted = made.function_target_group_arn, balancer.alb.access_logs if balancer.alb else None
+    logged = wanted is not None and wanted == made.logs
     return AlbPlace(balancer.id, balancer.region, made.alb_arn, made.listener_arns, group, logged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -26,6 +27,7 @@ MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 BUCKET = "logs"
 LOGGED = AlbSettings("internal", "*.example.com", access_logs=AccessLogs(BUCKET))
+WRITES = replace(make_alb().provision.alb, logs=LOGGED.access_logs)
 COUNTS = st.dictionaries(st.integers(0, 30), st.integers(1, 5), max_size=20)
 
 
@@ -74,7 +76,7 @@ def test_a_request_that_nobody_ignores_is_use_or_unknown_wherever_it_comes(count
 class Logged(AlbWorld):
     """An ALB that writes its access log; a health check of somebody's asks for /healthz."""
 
-    made_balancers = (make_alb(alb=LOGGED),)
+    made_balancers = (make_alb(made=WRITES, alb=LOGGED),)
 
     def __init__(self, chaos=None, **spec):
         super().__init__(chaos, **({"ignore": Ignore(paths=("/healthz",))} | spec))
@@ -98,7 +100,8 @@ class Logged(AlbWorld):
 
     @property
     def logged_group(self):
-        return "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/as-ru-1/73e2d6bc24d8a067"
+        end = self.group.rpartition("/")[2]
+        return f"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/as-ru-1/{end}"
 
     def deliver(self):
         key = f"AWSLogs/1/elasticloadbalancing/us-east-1/{self.clock.now():%Y%m%dT%H%MZ}_10.0.0.9_abc.log.gz"
@@ -167,6 +170,23 @@ def test_lines_of_another_alb_and_of_rules_that_are_not_there_are_nobodys():
     world.ask("/page")
     world.written = [world.written[0].replace("as-lb-alb", "as-lb-2"), world.written[1].replace("as-ru-1", "as-ru-9")]
     assert world.deliver().foreign == 2
+
+
+def test_a_file_that_lies_where_its_alb_writes_none_is_nobodys():
+    world = Logged()
+    world.ask("/healthz")
+    for key in ((BUCKET, "x/AWSLogs/a.log.gz"), ("other", "AWSLogs/a.log.gz")):
+        world.files.files[key] = gzip.compress("\n".join(world.written).encode())
+        assert world.ingest_logs.run(*key).foreign == 1
+
+
+def test_lines_of_a_target_group_that_is_no_more_explain_nothing_of_the_new_one():
+    world = up_and_probed(3)
+    world.written = [line.replace(world.logged_group, world.logged_group + "old") for line in world.written]
+    world.deliver()
+    world.pass_time(IDLE + LOGS_LATE)
+    last = {last.source: last.at for last in world.stores.activity.facts("ru_1").last}
+    assert "load balancer lb_alb" in last
 
 
 def test_of_a_damaged_file_what_could_be_read_stands():
