@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 @cache
 def ingest() -> Ingest:
     """For the `proxy_logs` function."""
+    import orjson
+
     from chalicelib.adapters.aws.system import RandomIds, SystemClock
     from chalicelib.usecases.ingest_activity import Ingest
 
-    s = stores()
-    return Ingest(s.activity, s.proxies, s.balancers, s.events, SystemClock(), RandomIds(), settings().heartbeat)
+    s, beats = stores(), settings().heartbeat
+    return Ingest(s.activity, s.proxies, s.balancers, s.events, SystemClock(), RandomIds(), beats, orjson.loads)
 
 
 @cache

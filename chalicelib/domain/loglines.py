@@ -21,11 +21,11 @@ RAW_HEARTBEAT_RULE = "autostop:heartbeat"
 RAW_HEARTBEAT_SPAN = timedelta(seconds=45)
 """How much time one heartbeat line of a raw Envoy proves: they come every 30 s, and one and a half is no hole."""
 
-_RULE = re.compile(r"ru_[a-z0-9]{1,40}")
-_LOAD_BALANCER = re.compile(r"lb_[a-z0-9]{1,40}")
-_MEMBER = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
-_MAX_COUNT = 1 << 53
+RULE = re.compile(r"ru_[a-z0-9]{1,40}")
+LOAD_BALANCER = re.compile(r"lb_[a-z0-9]{1,40}")
+MEMBER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+MAX_COUNT = 1 << 53
 
 
 class MalformedLineError(AutoStopError):
@@ -96,11 +96,11 @@ def parse_line(message: str, stream: str) -> Line:
 def _summary(data: Mapping[str, object]) -> SummaryLine:
     last_at = data.get("last_at")
     return SummaryLine(
-        _match(data, "proxy", _LOAD_BALANCER),
-        _match(data, "member", _MEMBER),
+        _match(data, "proxy", LOAD_BALANCER),
+        _match(data, "member", MEMBER),
         _count(data, "seq"),
-        _match(data, "rule", _RULE),
-        _match(data, "minute", _MINUTE),
+        _match(data, "rule", RULE),
+        _match(data, "minute", MINUTE),
         None if last_at is None else _time(data, "last_at"),
         *(_count(data, name, 0) for name in ("requests", "connections", "open", "bytes_in", "bytes_out")),
     )
@@ -109,21 +109,21 @@ def _summary(data: Mapping[str, object]) -> SummaryLine:
 def _heartbeat(data: Mapping[str, object]) -> HeartbeatLine:
     config = data.get("config")
     beat = Heartbeat(
-        _match(data, "member", _MEMBER),
+        _match(data, "member", MEMBER),
         _count(data, "seq"),
         _time(data, "observed_from"),
         _time(data, "observed_through"),
         hole=data.get("hole") is True,
         config=config if isinstance(config, str) and len(config) <= 64 else None,  # noqa: PLR2004
     )
-    return HeartbeatLine(_match(data, "proxy", _LOAD_BALANCER), beat, _count(data, "summaries"))
+    return HeartbeatLine(_match(data, "proxy", LOAD_BALANCER), beat, _count(data, "summaries"))
 
 
 def _raw(data: Mapping[str, object], stream: str) -> HeartbeatLine | RawLine:
     start = _time(data, "start_time")
     if data.get("rule") == RAW_HEARTBEAT_RULE:
         load_balancer_id, _, member = stream.partition("/")
-        if not _LOAD_BALANCER.fullmatch(load_balancer_id) or not _MEMBER.fullmatch(member):
+        if not LOAD_BALANCER.fullmatch(load_balancer_id) or not MEMBER.fullmatch(member):
             raise MalformedLineError("a raw heartbeat in a log stream that is not named LOAD_BALANCER/MEMBER")
         # A raw Envoy cannot send again: a hole is passed over, and the proof starts anew behind it.
         beat = Heartbeat(member, 0, start - RAW_HEARTBEAT_SPAN, start, hole=True, raw=True)
@@ -131,7 +131,7 @@ def _raw(data: Mapping[str, object], stream: str) -> HeartbeatLine | RawLine:
     kind = data.get("type")
     if not isinstance(kind, str):
         raise MalformedLineError("no type")
-    rule = _match(data, "rule", _RULE)
+    rule = _match(data, "rule", RULE)
     received, sent = _count(data, "bytes_received"), _count(data, "bytes_sent")
     return RawLine(rule, start, kind[:40], received, sent, _address(data.get("downstream_remote_address")))
 
@@ -155,7 +155,7 @@ def _count(data: Mapping[str, object], name: str, default: int | None = None) ->
     value = data.get(name, default)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:  # noqa: PLR2004
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MAX_COUNT:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_COUNT:
         raise MalformedLineError(f"no valid {name}")
     return value
 

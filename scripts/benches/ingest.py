@@ -13,9 +13,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from chalicelib.adapters.aws.system import RandomIds, SystemClock
 from chalicelib.adapters.memory.stores import MemoryStores
-from chalicelib.entrypoints.proxy_logs import unpack
+from chalicelib.entrypoints.subscriptions import unpack
 from chalicelib.usecases.ingest_activity import Ingest
 from scripts.benches.report import report
 
@@ -54,9 +56,17 @@ def _ingest(event: dict[str, Any]) -> int:
     clock = SystemClock()
     stores = MemoryStores(clock)
     ingest = Ingest(
-        stores.activity, stores.proxies, stores.balancers, stores.events, clock, RandomIds(), timedelta(minutes=1)
+        stores.activity,
+        stores.proxies,
+        stores.balancers,
+        stores.events,
+        clock,
+        RandomIds(),
+        timedelta(minutes=1),
+        orjson.loads,
     )
-    done = ingest.run(unpack(event, GROUP))
+    payload = unpack(event, GROUP)
+    done = ingest.run_payload(payload.stream, payload.events)
     return done.lines - done.malformed
 
 
@@ -82,13 +92,18 @@ def _payload(messages: list[dict[str, Any]]) -> dict[str, Any]:
     return {"awslogs": {"data": data}}
 
 
+def _stamp(at: datetime) -> str:
+    """As %START_TIME% has it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _raw(count: int) -> list[dict[str, Any]]:
     """Access-log lines of an Envoy that is not ours, with what people usually log beside what we need."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = datetime.now(UTC)
     return [
         {
             "rule": f"ru_{n % RULES:04d}",
-            "start_time": now,
+            "start_time": _stamp(now - timedelta(milliseconds=13 * n % 60_000)),
             "type": "DownstreamEnd",
             "bytes_received": n % 900,
             "bytes_sent": n % 90_000,

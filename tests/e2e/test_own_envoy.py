@@ -18,7 +18,7 @@ import pytest
 
 from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
 from chalicelib.adapters.memory.stores import MemoryStores
-from chalicelib.entrypoints.proxy_logs import unpack
+from chalicelib.entrypoints.subscriptions import unpack
 from chalicelib.usecases.ingest_activity import Ingest
 from scripts.local.processes import Processes
 from tests.builders import make_balancer, make_rule, ssh_rule
@@ -139,7 +139,8 @@ class Plane:
         events = [{"id": f"{n:056d}", "timestamp": at, "message": line} for n, line in enumerate(lines)]
         payload = {"messageType": "DATA_MESSAGE", "logGroup": GROUP, "logStream": stream, "logEvents": events}
         packed = base64.b64encode(gzip.compress(json.dumps(payload).encode())).decode()
-        return self.ingest.run(unpack({"awslogs": {"data": packed}}, GROUP))
+        payload = unpack({"awslogs": {"data": packed}}, GROUP)
+        return self.ingest.run_payload(payload.stream, payload.events)
 
     def last(self, rule: str) -> datetime | None:
         return max((last.at for last in self.stores.activity.facts(rule).last), default=None)

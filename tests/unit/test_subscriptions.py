@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.entrypoints.proxy_logs import UnreadablePayloadError, unpack
+from chalicelib.entrypoints.subscriptions import UnreadablePayloadError, unpack
 
 GROUP = "/autostop/test/proxy"
 
@@ -26,12 +26,17 @@ def payload(**changes) -> dict:
 
 
 def test_a_payload_is_unpacked():
-    (line,) = unpack(payload(), GROUP)
-    assert (line.stream, line.message) == ("lb_1/i-1", "{}")
+    found = unpack(payload(), GROUP)
+    assert (found.stream, found.events) == ("lb_1/i-1", [{"id": "1", "timestamp": 1764000000000, "message": "{}"}])
+
+
+def test_what_json_allows_and_the_faster_reader_does_not_is_read_too():
+    found = unpack(payload(logEvents=[float("nan"), "\ud800"]), GROUP)
+    assert found.events[1] == "\ud800"
 
 
 def test_a_control_message_has_no_lines():
-    assert unpack(payload(messageType="CONTROL_MESSAGE"), GROUP) == []
+    assert unpack(payload(messageType="CONTROL_MESSAGE"), GROUP).events == []
 
 
 @pytest.mark.parametrize(
