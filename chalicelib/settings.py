@@ -24,6 +24,8 @@ class Settings:
     """What a stage is made of. `heartbeat` is how often agents send theirs.
 
     `warm_up_function` is the ARN, or the name, of the function that ALBs send to what is down.
+    `flow_log_group` is where VPC flow logs go (empty: nowhere), `flow_log_fields` the format of their records (empty:
+    version 2), and `flow_log_window` how long they aggregate; a flow of fewer packets or bytes is nobody's.
     `provision_queue_url` and `proxy_boundary_arn` are what proxies' VMs are made with.
     """
 
@@ -37,6 +39,11 @@ class Settings:
     shortest_idle_minutes: float
     heartbeat: timedelta
     warm_up_function: str
+    flow_log_group: str
+    flow_log_fields: str
+    flow_log_window: timedelta
+    flow_log_least_packets: int
+    flow_log_least_bytes: int
 
 
 def from_env(env: Mapping[str, str] = os.environ) -> Settings:
@@ -77,6 +84,11 @@ def from_env(env: Mapping[str, str] = os.environ) -> Settings:
         timedelta(seconds=number("AUTOSTOP_HEARTBEAT_SECONDS", 60)),
         # Chalice names its functions so: APP-STAGE-NAME.
         env.get("AUTOSTOP_WARM_UP_FUNCTION_ARN", "").strip() or f"autostop-{env.get('AUTOSTOP_STAGE', '')}-warm_up",
+        env.get("AUTOSTOP_FLOW_LOG_GROUP", "").strip(),
+        env.get("AUTOSTOP_FLOW_LOG_FIELDS", "").strip(),
+        timedelta(seconds=number("AUTOSTOP_FLOW_LOG_WINDOW_SECONDS", 60)),
+        int(number("AUTOSTOP_FLOW_LOG_LEAST_PACKETS", 3)),
+        int(number("AUTOSTOP_FLOW_LOG_LEAST_BYTES", 1)),
     )
     if not re.fullmatch(_FUNCTION, settings.warm_up_function):
         faults.append("AUTOSTOP_WARM_UP_FUNCTION_ARN is not the ARN of a function")

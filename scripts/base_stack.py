@@ -46,6 +46,11 @@ def template(stage: str) -> dict[str, Any]:
                     "PolicyDocument": policies.boundary("provision"),
                 },
             },
+            "FlowLogs": {
+                "Type": "AWS::Logs::LogGroup",
+                "Properties": {"LogGroupName": f"/autostop/{stage}/flow", "RetentionInDays": 1},
+            },
+            "FlowLogsRole": _flow_logs_role(stage),
             "ProxyLogs": {
                 "Type": "AWS::Logs::LogGroup",
                 "Properties": {"LogGroupName": f"/autostop/{stage}/proxy", "RetentionInDays": 7},
@@ -90,6 +95,67 @@ def proxy_boundary(stage: str) -> dict[str, Any]:
                 "Resource": f"arn:*:logs:*:*:log-group:/autostop/{stage}/proxy:log-stream:lb_*",
             },
         ],
+    }
+
+
+def _flow_logs_role(stage: str) -> dict[str, Any]:
+    """With which VPC flow logs write to their group.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+    """
+    where = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group"
+    group = {"Fn::Sub": f"{where}:/autostop/{stage}/flow:*"}
+    writes = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "RoleName": f"autostop-{stage}-flow-logs",
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+                    }
+                ],
+            },
+            "Policies": [
+                {
+                    "PolicyName": "write",
+                    "PolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [{"Effect": "Allow", "Action": writes, "Resource": group}],
+                    },
+                }
+            ],
+        },
+    }
+
+
+def _subscribed(function: str, group: str) -> dict[str, Any]:
+    """A function that is sent what comes to a log group."""
+    source = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{group}:*"}
+    return {
+        f"{function}Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": {"Fn::GetAtt": [function, "Arn"]},
+                "Principal": "logs.amazonaws.com",
+                "SourceArn": source,
+            },
+        },
+        f"{function}Subscription": {
+            "Type": "AWS::Logs::SubscriptionFilter",
+            "DependsOn": f"{function}Permission",
+            "Properties": {
+                "LogGroupName": group,
+                "FilterPattern": "",
+                "DestinationArn": {"Fn::GetAtt": [function, "Arn"]},
+            },
+        },
     }
 
 
@@ -163,8 +229,6 @@ def _queue(name: str, timeout: int) -> dict[str, Any]:
 
 def merged(stage: str) -> dict[str, Any]:
     """What Chalice cannot say: merged into the packaged template (`chalice package --merge-template`)."""
-    group = f"/autostop/{stage}/proxy"
-    source = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{group}:*"}
     boundary = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/autostop-{stage}-provision-boundary"
     # CloudFormation names functions itself; only `chalice deploy` names them after the app and the stage.
     warm_up = {"AUTOSTOP_WARM_UP_FUNCTION_ARN": {"Fn::GetAtt": ["WarmUp", "Arn"]}}
@@ -172,28 +236,12 @@ def merged(stage: str) -> dict[str, Any]:
     return {
         "Resources": {
             **_alb_logs(stage),
+            **_subscribed("FlowLogs", f"/autostop/{stage}/flow"),
+            **_subscribed("ProxyLogs", f"/autostop/{stage}/proxy"),
             "APIHandler": knows_it,
             "Provision": knows_it,
             "ProvisionSweep": knows_it,
             "ProvisionRole": {"Properties": {"PermissionsBoundary": {"Fn::Sub": boundary}}},
-            "ProxyLogsPermission": {
-                "Type": "AWS::Lambda::Permission",
-                "Properties": {
-                    "Action": "lambda:InvokeFunction",
-                    "FunctionName": {"Fn::GetAtt": ["ProxyLogs", "Arn"]},
-                    "Principal": "logs.amazonaws.com",
-                    "SourceArn": source,
-                },
-            },
-            "ProxyLogsSubscription": {
-                "Type": "AWS::Logs::SubscriptionFilter",
-                "DependsOn": "ProxyLogsPermission",
-                "Properties": {
-                    "LogGroupName": group,
-                    "FilterPattern": "",
-                    "DestinationArn": {"Fn::GetAtt": ["ProxyLogs", "Arn"]},
-                },
-            },
         }
     }
 

@@ -24,7 +24,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "claims": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"],
         "load-balancers": ["DeleteItem", "GetItem", "PutItem", "Scan", "UpdateItem"],
         "proxies": ["ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
-        "activity": ["Query", "UpdateItem"],
+        "activity": ["PutItem", "Query", "UpdateItem"],
         "events": ["BatchWriteItem", "Query"],
         "api-keys": ["DeleteItem", "GetItem", "PutItem", "Scan"],
         "usage": ["PutItem", "Query"],
@@ -39,7 +39,8 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "load-balancers": ["GetItem"],
         "proxies": ["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
         # What the metrics of an ALB say of the newest use is kept, so that it is not read again.
-        "activity": ["Query", "UpdateItem"],
+        # And which interfaces the flow logs are watched for.
+        "activity": ["PutItem", "Query", "UpdateItem"],
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
         "usage": ["PutItem", "Query"],
@@ -62,6 +63,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "events": ["BatchWriteItem"],
     },
     "alb_logs": {"rules": ["GetItem"], "load-balancers": ["GetItem"], "activity": ["UpdateItem"]},
+    "flow_logs": {"activity": ["GetItem", "PutItem", "Query", "UpdateItem"]},
     "provision": {
         "load-balancers": ["DeleteItem", "GetItem", "UpdateItem"],
         "proxies": ["Query", "UpdateItem"],
@@ -107,6 +109,8 @@ _DATABASES = [
     "rds:ListTagsForResource",
 ]
 _GUARDS = ["cloudwatch:GetMetricData", "ssm:DescribeSessions"]
+# Whose flow logs tell of what runs.
+_INTERFACES = ["ec2:DescribeNetworkInterfaces"]
 # Elastic Load Balancing's describes know no resources.
 _TRAFFIC = [
     "elasticloadbalancing:DescribeRules",
@@ -123,8 +127,8 @@ _NETWORK = [
 ]
 DESCRIBES: dict[str, list[str]] = {
     # Explain decides as the worker does, so it reads what the worker reads.
-    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC, *_NETWORK],
-    "reconcile": [*_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC],
+    "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC, *_INTERFACES, *_NETWORK],
+    "reconcile": [*_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC, *_INTERFACES],
     "discover": ["ec2:DescribeInstanceAttribute", *_FIND, *_DATABASES],
 }
 ACTS: dict[str, list[str]] = {

@@ -137,4 +137,5 @@ def services() -> Services:
         check_albs,
         CheckDns(s.balancers, SystemResolver(), ids),
         settings().shortest_idle_minutes,
+        settings().flow_log_window if settings().flow_log_group else None,
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.usecases.observe import Observer
     from chalicelib.usecases.record_usage import RecordUsage
     from chalicelib.usecases.watch_albs import WatchAlbs
+    from chalicelib.usecases.watch_flows import WatchFlows
     from chalicelib.web.install.script import InstallSettings
 
 
@@ -102,7 +103,16 @@ def observer() -> Observer:
         guards,
         s.account,
         watch_albs(),
+        _watch_flows(),
     )
+
+
+@cache
+def _watch_flows() -> WatchFlows:
+    from chalicelib.adapters.aws.interfaces import Ec2Interfaces
+    from chalicelib.usecases.watch_flows import WatchFlows
+
+    return WatchFlows(Ec2Interfaces(), stores().flows, settings().flow_log_window)
 
 
 @cache

@@ -162,7 +162,7 @@ class Source:
     @property
     def lag(self) -> timedelta:
         """How late what proves the time after a diversion may come; a member of a proxy tells within seconds."""
-        return timedelta(0) if self.diverted is None else self.max_silence
+        return timedelta(0) if self.kind == "proxy" else self.max_silence
 
     @property
     def diverts(self) -> bool:

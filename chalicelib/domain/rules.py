@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.guards import Guard
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.routes import HealthCheck, HttpRoute, TcpRoute
+    from chalicelib.domain.sources import SourceKind, SourceSpec
 
 
 class RuleState(StrEnum):
@@ -103,6 +104,13 @@ class RuleSpec:
     tcp_idle_bytes: int = 1
     start_timeout: timedelta | None = None
     idle_connections: int | None = None
+    sources: tuple[SourceSpec, ...] = ()
+    """Of a rule without a load balancer."""
+
+    @property
+    def source_kinds(self) -> frozenset[SourceKind]:
+        """What it says of its use itself."""
+        return frozenset(source.kind for source in self.sources)
 
     @property
     def place(self) -> Place:

@@ -15,6 +15,7 @@ from chalicelib.ports.cloud import (
     Sessions,
     WorkQueue,
 )
+from chalicelib.ports.flows import FlowStore, Interfaces
 from chalicelib.ports.holds import Holds
 from chalicelib.ports.log_objects import LogObjects
 from chalicelib.ports.memberships import Memberships
@@ -55,10 +56,12 @@ __all__ = [
     "DueRule",
     "Ec2Product",
     "EventLog",
+    "FlowStore",
     "Health",
     "Holds",
     "Idempotency",
     "Ids",
+    "Interfaces",
     "LastActivity",
     "LoadBalancerRepository",
     "LogObjects",

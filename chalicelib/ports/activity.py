@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from chalicelib.domain.flow_proof import FlowProof
+
 
 @dataclass(frozen=True, slots=True)
 class LastActivity:
@@ -59,6 +61,7 @@ class ActivityFacts:
 
     last: tuple[LastActivity, ...] = ()
     health: tuple[Health, ...] = ()
+    flows: tuple[FlowProof, ...] = ()
 
 
 class ActivityStore(Protocol):

@@ -17,7 +17,7 @@ from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import recurring
 from chalicelib.domain.wish import waits_for_guards
-from chalicelib.usecases.connections import ConnectionReader
+from chalicelib.usecases.metric_sources import MetricReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.activity import Source
     from chalicelib.domain.alb_traffic import RuleTraffic
-    from chalicelib.domain.connections import Watched
+    from chalicelib.domain.flow_logs import Interface
     from chalicelib.domain.guards import GuardReading
+    from chalicelib.domain.metric_sources import Watched
     from chalicelib.domain.resources import ObservedResource
     from chalicelib.domain.rules import Rule
     from chalicelib.domain.schedules import Recurrences, Schedule
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from chalicelib.usecases.guards import GuardReader
     from chalicelib.usecases.watch_albs import WatchAlbs
+    from chalicelib.usecases.watch_flows import WatchFlows
 
 HEARTBEAT = "heartbeat"
 """The source under which a job's heartbeats are stored: they veto a stop, and are no use that could start anything."""
@@ -63,20 +65,22 @@ class Surroundings:
     counted: Mapping[str, Source] = field(default_factory=dict)
     targets_healthy: Mapping[str, bool | None] = field(default_factory=dict)
     restarted_by_aws: bool = False
-    connections: Mapping[str, Watched] = field(default_factory=dict)
-    """Of databases without a proxy, by the ids of their rules."""
+    measured: Mapping[str, Watched] = field(default_factory=dict)
+    """What metrics say of rules that have them as a source, by their ids."""
+    interfaces: Mapping[str, tuple[Interface, ...]] = field(default_factory=dict)
+    """Of rules that have flow logs as a source, by their ids."""
 
     def of(self, rule: Rule) -> tuple[Source, ...]:
         """The sources of one rule: its load balancer's, or its own."""
         if rule.id in self.traffic:
             return (self.counted.get(rule.id) or source_of(self.traffic[rule.id]),)
-        if rule.id in self.connections:
-            return self.connections[rule.id].sources
+        if rule.id in self.measured:
+            return self.measured[rule.id].sources
         return self.sources.get(rule.spec.load_balancer_id or "", ())
 
     def used(self, rule: Rule) -> Use | None:
         """The newest use that a source of its own saw."""
-        return self.connections[rule.id].last_use if rule.id in self.connections else None
+        return self.measured[rule.id].last_use if rule.id in self.measured else None
 
 
 @dataclass(slots=True)
@@ -92,6 +96,7 @@ class Observer:
     guards: GuardReader
     account: AccountStore
     albs: WatchAlbs
+    flows: WatchFlows
 
     def look(self, rules: Sequence[Rule], now: datetime) -> Surroundings:
         """One look for a group: one query for each load balancer, and describes as batched as AWS allows.
@@ -114,7 +119,8 @@ class Observer:
             account=self.account.settings(),
             traffic=traffic,
             targets_healthy=self._targets_healthy(rules, resources, traffic) if traffic else {},
-            connections=ConnectionReader(self.guards.metrics).read(rules, resources, now),
+            measured=MetricReader(self.guards.metrics).read(rules, resources, now),
+            interfaces=self.flows.look(rules, resources, now),
         )
         if traffic:
             behind = [(rule, self.facts(rule, seen, now)) for rule in rules if rule.id in traffic and rule.spec.enabled]
@@ -126,6 +132,8 @@ class Observer:
         """Put the facts of one rule together; costs one query for its activity, read after the proof in `seen`."""
         known = self.activity.facts(rule.id)
         sources = seen.of(rule)
+        if rule.id in seen.interfaces:
+            sources += self.flows.sources(seen.interfaces[rule.id], known.flows, now)
         found = (seen.resources.get(ref) for ref in rule.refs)
         own = tuple(resource for resource in found if resource is not None)
         healthy: bool | None

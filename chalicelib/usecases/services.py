@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
     from chalicelib.usecases.check_albs import CheckAlbs
@@ -47,3 +48,10 @@ class Services:
     check_albs: Callable[[], CheckAlbs]
     check_dns: CheckDns
     shortest_idle_minutes: float = 1.0
+    flow_log_window: timedelta | None = None
+    """How long the flow logs of this stage aggregate; None: it reads none."""
+
+    @property
+    def limits(self) -> dict[str, object]:
+        """What bodies are held against beside themselves."""
+        return {"shortest_idle_minutes": self.shortest_idle_minutes, "flow_log_window": self.flow_log_window}

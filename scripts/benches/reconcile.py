@@ -17,6 +17,7 @@ from chalicelib.adapters.aws.alb_metrics import AwsAlbMetrics
 from chalicelib.adapters.aws.alb_traffic import AwsAlbTraffic
 from chalicelib.adapters.aws.clients import forget
 from chalicelib.adapters.aws.ec2 import Ec2Compute
+from chalicelib.adapters.aws.interfaces import Ec2Interfaces
 from chalicelib.adapters.aws.sqs import SqsQueue, decode
 from chalicelib.adapters.aws.system import RandomIds, SystemClock
 from chalicelib.adapters.dynamodb.models import ALL_MODELS, RuleItem
@@ -35,6 +36,7 @@ from chalicelib.usecases.reconcile import Reconciler
 from chalicelib.usecases.record_usage import RecordUsage
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.watch_albs import WatchAlbs
+from chalicelib.usecases.watch_flows import WatchFlows
 from scripts.benches.report import report
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def count(rules: int, due: int) -> Calls:
             guards,
             stores.account,
             albs,
+            WatchFlows(Ec2Interfaces(), stores.flows, timedelta(minutes=1)),
         )
         worker = Reconciler(
             stores.rules,

@@ -10,6 +10,7 @@ from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffic
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
+from chalicelib.adapters.memory.flows import FakeInterfaces, MemoryFlows
 from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.queue import MemoryQueue
@@ -36,6 +37,7 @@ from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WarmUp
 from chalicelib.usecases.watch_albs import WatchAlbs
+from chalicelib.usecases.watch_flows import WatchFlows
 from scripts.simulation.checks import Checks
 from scripts.simulation.cloud import ChancyCloud, WorkerDiedError
 from scripts.simulation.guest import Guest
@@ -107,8 +109,9 @@ class World:
         account = MemoryAccount()
         balancers = MemoryBalancers(self.proxies, clock)
         albs = WatchAlbs(balancers, FakeAlbTraffic(self.cloud, clock), FakeAlbMetrics(clock), self.activity)
+        flows = WatchFlows(FakeInterfaces(), MemoryFlows(self.activity, clock), timedelta(minutes=1))
         observer = Observer(
-            self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards, account, albs
+            self.activity, self.proxies, computes, rules, self.schedules, recurrences, guards, account, albs, flows
         )
         self.usage = MemoryUsage(clock)
         self.worker = CountingReconciler(

@@ -12,6 +12,7 @@ from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffi
 from chalicelib.adapters.memory.clock import START, SequentialIds, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.databases import FakeDatabases
+from chalicelib.adapters.memory.flows import FakeInterfaces
 from chalicelib.adapters.memory.prices import MemoryPrices
 from chalicelib.adapters.memory.proxy_parts import FakeProvisionQueue
 from chalicelib.adapters.memory.queue import MemoryQueue
@@ -42,6 +43,7 @@ from chalicelib.usecases.state_change import StateChange
 from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WakeCause, WarmUp
 from chalicelib.usecases.watch_albs import WatchAlbs
+from chalicelib.usecases.watch_flows import WatchFlows
 from tests.builders import make_balancer, make_rule
 
 if TYPE_CHECKING:
@@ -55,6 +57,9 @@ if TYPE_CHECKING:
 
 BEAT = timedelta(seconds=10)
 IDLE = timedelta(minutes=5)
+
+
+FLOW_WINDOW = timedelta(seconds=60)
 
 
 def stamp(at: datetime) -> str:
@@ -81,6 +86,7 @@ class World:
         self.elb = FakeAlbTraffic(self.cloud, self.clock)
         self.alb_metrics = FakeAlbMetrics(self.clock)
         self.watch_albs = WatchAlbs(s.balancers, self.elb, self.alb_metrics, s.activity)
+        self.interfaces = FakeInterfaces()
         self.observer = Observer(
             s.activity,
             s.proxies,
@@ -91,6 +97,7 @@ class World:
             GuardReader(self.metrics, self.sessions),
             s.account,
             self.watch_albs,
+            WatchFlows(self.interfaces, s.flows, FLOW_WINDOW),
         )
         self.usage = RecordUsage(s.usage, self.recurrences)
         self.worker = Reconciler(

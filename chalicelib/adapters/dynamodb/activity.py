@@ -87,17 +87,22 @@ class DynamoActivity:
                     raise
 
     def facts(self, rule_id: str) -> ActivityFacts:
-        last, health = [], []
+        last, health, flows = [], [], []
         with translated():
             for item in ActivityItem.query(rule_id, ActivityItem.part.startswith("fact#"), consistent_read=True):
                 _, kind, name = item.part.split("#", 2)
                 at = from_micros(item.at or 0)
                 if kind == "last":
                     last.append(LastActivity(name, at))
+                elif kind == "flow":
+                    # Few rules have any, and whoever wakes a rule does not wait for its import.
+                    from chalicelib.adapters.dynamodb.flows import proof_of  # noqa: PLC0415
+
+                    flows.append(proof_of(name, item.body or ""))
                 else:
                     status = None if item.http_status is None else int(item.http_status)
                     health.append(Health(name, bool(item.accepts), at, status))
-        return ActivityFacts(tuple(last), tuple(health))
+        return ActivityFacts(tuple(last), tuple(health), tuple(flows))
 
     def history(self, rule_id: str, start: datetime, end: datetime) -> Sequence[Total]:
         now = self._clock.now()

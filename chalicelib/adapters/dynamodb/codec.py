@@ -32,6 +32,7 @@ from chalicelib.domain import (
     routes,
     rules,
     schedules,
+    sources,
     wall_time,
 )
 
@@ -57,6 +58,7 @@ _MODULES = (
     routes,
     rules,
     schedules,
+    sources,
     wall_time,
 )
 _NAMES = {name: value for module in _MODULES for name, value in vars(module).items()}

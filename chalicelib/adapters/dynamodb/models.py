@@ -143,7 +143,10 @@ class ProxyItem(Model):
 
 
 class ActivityItem(Model):
-    """`fact#last#SOURCE`, `fact#health#MEMBER` (what decides), `total#MINUTE#SOURCE` (what was counted)."""
+    """`fact#flow#INTERFACE`, `fact#last#SOURCE`, `fact#health#MEMBER` (what decides), `total#MINUTE#SOURCE` (counts).
+
+    A query has them in this order: what is proven is read before what was used (usecases/observe.py).
+    """
 
     class Meta(_Meta):
         table_name = "activity"
@@ -160,6 +163,8 @@ class ActivityItem(Model):
     bytes_in = NumberAttribute(null=True)
     bytes_out = NumberAttribute(null=True)
     stored = UnicodeSetAttribute(null=True)
+    body = UnicodeAttribute(null=True)
+    step = NumberAttribute(null=True)
     expires = TTLAttribute(null=True)
 
 

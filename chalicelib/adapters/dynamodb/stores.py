@@ -20,6 +20,7 @@ from chalicelib.adapters.dynamodb.schedules import DynamoSchedules
 from chalicelib.adapters.dynamodb.status import DynamoRuleStatus
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamodb.flows import DynamoFlows
     from chalicelib.adapters.dynamodb.provisions import DynamoProvisions
     from chalicelib.adapters.dynamodb.usage import DynamoUsage
     from chalicelib.ports import Clock
@@ -50,6 +51,13 @@ class DynamoStores:
         from chalicelib.adapters.dynamodb.provisions import DynamoProvisions  # noqa: PLC0415
 
         return DynamoProvisions(self.balancers)
+
+    @property
+    def flows(self) -> DynamoFlows:
+        """Imported when it is asked for: few functions read flow logs."""
+        from chalicelib.adapters.dynamodb.flows import DynamoFlows  # noqa: PLC0415
+
+        return DynamoFlows(self.clock)
 
     @property
     def usage(self) -> DynamoUsage:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.adapters.memory.account import MemoryAccount
 from chalicelib.adapters.memory.back_offs import MemoryBackOffs
+from chalicelib.adapters.memory.flows import MemoryFlows
 from chalicelib.adapters.memory.holds import MemoryHolds
 from chalicelib.adapters.memory.idempotency import Answers
 from chalicelib.adapters.memory.member_reports import MemoryAgentReports, MemorySecretReports
@@ -18,6 +19,7 @@ from chalicelib.adapters.memory.rules import MemoryRules
 from chalicelib.adapters.memory.schedules import MemorySchedules
 from chalicelib.adapters.memory.usage import MemoryUsage
 from chalicelib.domain.errors import ConflictError, LostClaimError, NotFoundError, VersionMismatchError
+from chalicelib.domain.flow_proof import FlowProof
 from chalicelib.ports import ActivityFacts, Health, LastActivity, Total
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from chalicelib.domain.access import ApiKey
     from chalicelib.domain.events import Event
+    from chalicelib.domain.flow_proof import Stretches
     from chalicelib.domain.load_balancers import LoadBalancer
     from chalicelib.domain.provision import Provision
     from chalicelib.ports import Clock, Idempotency, Page
@@ -42,6 +45,7 @@ class MemoryActivity:
         self._health: dict[str, dict[str, Health]] = defaultdict(dict)
         self._totals: dict[str, dict[tuple[str, str], Total]] = defaultdict(dict)
         self._stored: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+        self.flows: dict[str, dict[str, Stretches]] = defaultdict(dict)
 
     def seen(self, rule_id: str, activity: LastActivity) -> None:
         known = self._last[rule_id]
@@ -65,7 +69,8 @@ class MemoryActivity:
 
     def facts(self, rule_id: str) -> ActivityFacts:
         last = tuple(LastActivity(source, at) for source, at in self._last.get(rule_id, {}).items())
-        return ActivityFacts(last, tuple(self._health.get(rule_id, {}).values()))
+        flows = tuple(FlowProof(name, known) for name, known in self.flows.get(rule_id, {}).items())
+        return ActivityFacts(last, tuple(self._health.get(rule_id, {}).values()), flows)
 
     def history(self, rule_id: str, start: datetime, end: datetime) -> Sequence[Total]:
         oldest = max(start, self._clock.now() - KEPT)
@@ -216,6 +221,7 @@ class MemoryStores:
         self.rules = MemoryRules(self.proxies, self.schedules, clock)
         self.status = self.memberships = self.rules
         self.activity = MemoryActivity(clock)
+        self.flows = MemoryFlows(self.activity, clock)
         self.balancers = MemoryBalancers(self.proxies, clock)
         self.provisions = self.balancers
         self.secret_reports = MemorySecretReports(self.proxies)

@@ -218,13 +218,13 @@ def _parse(request: Request, route: Route) -> BaseModel | None:
     model = route.body_of(data)
     if model is None:
         return None
-    return validated(model, data, {"shortest_idle_minutes": api_handler.services().shortest_idle_minutes})
+    return validated(model, data, api_handler.services().limits)
 
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def validated(model: type[M], data: dict[str, Any], context: dict[str, float] | None = None) -> M:
+def validated(model: type[M], data: dict[str, Any], context: dict[str, object] | None = None) -> M:
     """The model, or InvalidInputError with every fault."""
     try:
         return model.model_validate(data, context=context)

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from chalicelib.domain.connections import SHORTEST_IDLE
+from chalicelib.domain.flow_proof import shortest_idle
 from chalicelib.domain.guards import Guard, GuardMetric
+from chalicelib.domain.metric_sources import SHORTEST_IDLE
 from chalicelib.domain.resources import CLUSTER, OWN_ACCOUNT, Connector, ResourceKind
 from chalicelib.domain.routes import HealthCheck, Ignore
 from chalicelib.domain.rules import DependsOn, RuleSpec, WhileStarting
+from chalicelib.domain.sources import SHORTEST_BY_METRIC, SourceKind, SourceSpec
 from chalicelib.entrypoints.api.models import (
     DatabaseId,
     ExternalId,
     LoadBalancerId,
     Name,
+    Port,
     Region,
     RoleArn,
     RuleId,
@@ -38,7 +41,7 @@ from chalicelib.entrypoints.api.route_models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 def _of_its_kind(value: str, info: ValidationInfo) -> str:
@@ -97,6 +100,23 @@ def _one_database(resources: ResourcesBody, *, http: bool) -> None:
         raise ValueError("carries one database a rule, named by its id: clients could meet any of several")
 
 
+def _long_enough(info: ValidationInfo, kinds: Sequence[str]) -> None:
+    """An idle time that the sources cannot prove is refused with the number that they can."""
+    context, idle = info.context or {}, info.data.get("idle_minutes")
+    flows = context.get("flow_log_window")
+    if "flow_logs" in kinds and flows is None:
+        raise ValueError("has flow_logs, and this stage reads none: AUTOSTOP_FLOW_LOG_GROUP names their log group")
+    if idle is None or context.get("shortest_idle_minutes", 1.0) < 1:
+        return
+    needed = dict.fromkeys(kinds, SHORTEST_BY_METRIC)
+    if flows is not None and "flow_logs" in needed:
+        needed["flow_logs"] = shortest_idle(flows)
+    kind, longest = max(needed.items(), key=lambda one: one[1])
+    if timedelta(minutes=idle) < longest:
+        minutes = longest / timedelta(minutes=1)
+        raise ValueError(f"has {kind}, which needs idle_minutes of {minutes:g} or more: it tells late")
+
+
 class ConnectorBody(Strict):
     """How another account lets AutoStop in. An external id is not a secret, but without one a role is anybody's."""
 
@@ -133,6 +153,30 @@ class GuardBody(Strict):
         return Guard(GuardMetric(self.metric), above or 0, timedelta(minutes=self.for_minutes))
 
 
+class SourceBody(Strict):
+    """What tells of a use where no load balancer does. `ports` are for flow_logs, `above_percent` for cpu."""
+
+    kind: Literal["flow_logs", "cpu", "network_bytes"]
+    ports: Annotated[list[Port], AfterValidator(distinct)] = Field(default=[], max_length=20)
+    above_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    above: Annotated[float, Field(ge=0, le=1e15)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if bool(self.ports) != (self.kind == "flow_logs"):
+            raise ValueError("ports are needed by flow_logs and are for flow_logs only")
+        if (self.above_percent is not None) != (self.kind == "cpu"):
+            raise ValueError("above_percent is needed by cpu and is for cpu only")
+        if (self.above is not None) != (self.kind == "network_bytes"):
+            raise ValueError("above is needed by network_bytes and is for network_bytes only")
+        return self
+
+    def source(self) -> SourceSpec:
+        """The source as the domain knows it."""
+        above = self.above_percent if self.kind == "cpu" else self.above
+        return SourceSpec(SourceKind(self.kind), above or 0, tuple(self.ports))
+
+
 class RuleBody(Strict):
     """`POST /rules`, `PUT /rules/{id}`.
 
@@ -156,6 +200,7 @@ class RuleBody(Strict):
     ignore: IgnoreBody = IgnoreBody()
     guards: list[GuardBody] = Field(default=[], max_length=10)
     idle_connections: int | None = Field(default=None, ge=0, le=100000)
+    sources: list[SourceBody] = Field(default=[], max_length=3)
     depends_on: list[DependsOnBody] = Field(default=[], max_length=20)
     schedule_ids: Annotated[list[ScheduleId], AfterValidator(distinct)] = Field(default=[], max_length=20)
     on_manual_change: Literal["respect", "enforce"] = "respect"
@@ -236,6 +281,24 @@ class RuleBody(Strict):
             raise ValueError(f"needs idle_minutes of {shortest:g} or more: CloudWatch tells it once a minute, and late")
         return value
 
+    @field_validator("sources")
+    @classmethod
+    def _can_tell(cls, value: list[SourceBody], info: ValidationInfo) -> list[SourceBody]:
+        kinds = [source.kind for source in value]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("has a kind twice")
+        if not value:
+            return value
+        resources = info.data.get("resources")
+        if resources is not None and resources.kind != "ec2":
+            raise ValueError("is for kind ec2 only; a database has idle_connections")
+        if info.data.get("load_balancer_id") is not None:
+            raise ValueError("is for rules without a load balancer, which tells of their use itself; use a guard")
+        if "flow_logs" in kinds and info.data.get("connector") is not None:
+            raise ValueError("has flow_logs, which are read of AutoStop's own account only")
+        _long_enough(info, kinds)
+        return value
+
     @field_validator("depends_on")
     @classmethod
     def _each_rule_once(cls, value: list[DependsOnBody]) -> list[DependsOnBody]:
@@ -285,6 +348,7 @@ class RuleBody(Strict):
             depends_on=tuple(DependsOn(n.rule_id, timedelta(seconds=n.delay_seconds)) for n in self.depends_on),
             schedule_ids=tuple(self.schedule_ids),
             idle_connections=self.idle_connections,
+            sources=tuple(source.source() for source in self.sources),
             guards=tuple(guard.guard() for guard in self.guards),
             tags=tuple(sorted(self.resources.tags.items())),
             connector=OWN_ACCOUNT

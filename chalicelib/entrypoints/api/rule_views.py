@@ -6,12 +6,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chalicelib.domain import alb_limits
-from chalicelib.domain.connections import SAMPLED
 from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.flow_proof import source_of as flow_source
 from chalicelib.domain.guards import GuardMetric
 from chalicelib.domain.membership import MAX_LEFT_OUT
+from chalicelib.domain.metric_sources import SAMPLED
 from chalicelib.domain.resources import CLUSTER, OWN_ACCOUNT, ResourceKind
+from chalicelib.domain.sources import WATCHED_ONLY, SourceKind
 from chalicelib.domain.waits import start_timeout
 from chalicelib.usecases.observe import last_use
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from chalicelib.domain.activity import Source
     from chalicelib.domain.guards import Guard
     from chalicelib.domain.rules import Override, Rule, RuleSpec, SeenResource
+    from chalicelib.domain.sources import SourceSpec
     from chalicelib.usecases.explain import Explanation
     from chalicelib.usecases.services import Services
 
@@ -79,6 +82,7 @@ def settings_of(spec: RuleSpec) -> Json:
         },
         "guards": [_guard(guard) for guard in spec.guards],
         "idle_connections": spec.idle_connections,
+        "sources": [_source_of(source) for source in spec.sources],
         "depends_on": [
             {"rule_id": need.rule_id, "delay_seconds": int(need.delay.total_seconds())} for need in spec.depends_on
         ],
@@ -87,6 +91,16 @@ def settings_of(spec: RuleSpec) -> Json:
         "accept_data_loss": spec.accept_data_loss,
         "hourly_cost": spec.hourly_cost,
     }
+
+
+def _source_of(source: SourceSpec) -> Json:
+    match source.kind:
+        case SourceKind.FLOW_LOGS:
+            return {"kind": source.kind.value, "ports": list(source.ports)}
+        case SourceKind.CPU:
+            return {"kind": source.kind.value, "above_percent": source.above}
+        case _:
+            return {"kind": source.kind.value, "above": source.above}
 
 
 def _guard(guard: Guard) -> Json:
@@ -101,10 +115,14 @@ def _guard(guard: Guard) -> Json:
 def rule_view(rule: Rule, services: Services) -> Json:
     """A rule with what is so. Costs one query for activity and one for the proxy's members."""
     status = rule.status
+    known = services.activity.facts(rule.id)
     sources: Iterable[Source] = ()
     if rule.spec.load_balancer_id is not None:
         sources = services.proxies.sources(rule.spec.load_balancer_id)
-    used = last_use(rule, services.activity.facts(rule.id))
+    elif services.flow_log_window is not None:
+        now, window = services.clock.now(), services.flow_log_window
+        sources = [flow_source(proof, proof.interface, window, now) for proof in known.flows]
+    used = last_use(rule, known)
     held = rule.held_down(services.clock.now())
     return {
         "id": rule.id,
@@ -201,6 +219,8 @@ def _warnings(rule: Rule) -> list[str]:
     words = []
     if spec.idle_connections is not None:
         words.append(SAMPLED)
+    elif spec.sources:
+        words.append(WATCHED_ONLY)
     elif spec.load_balancer_id is None and not spec.schedule_ids and not rule.dependents:
         words.append(f"{Reason.NO_SOURCE.words} It is stopped by cool-down only.")
         if spec.kind is ResourceKind.RDS:

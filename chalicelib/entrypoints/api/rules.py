@@ -77,7 +77,7 @@ def patch_rule(call: Call[None], rule_id: str) -> Response:
     if not isinstance(change, dict):
         raise InvalidInputError((Fault("", "the body is not a JSON object"),))
     merged = merge(settings_of(before.spec), change)
-    context = {"shortest_idle_minutes": call.services.shortest_idle_minutes}
+    context = call.services.limits
     body = validated(RuleBody, merged, context)
     version = before.version if call.version is None else call.version
     return with_etag(

@@ -1,4 +1,4 @@
-"""Reading DatabaseConnections: only of rules that could be idle by now, and for a whole group at once."""
+"""Reading the metrics that are sources: only of rules that could be idle by now, and for a whole group at once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.connections import Watched, unread, watched
 from chalicelib.domain.errors import CloudError
-from chalicelib.domain.guards import LAG, GuardMetric
+from chalicelib.domain.guards import LAG
+from chalicelib.domain.metric_sources import Watched, unread, watched
 from chalicelib.domain.resources import ResourceState
+from chalicelib.domain.sources import metrics_of
 from chalicelib.ports import Series
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class ConnectionReader:
+class MetricReader:
     """Asks CloudWatch. What cannot be read proves nothing."""
 
     metrics: Metrics
@@ -33,16 +34,21 @@ class ConnectionReader:
     def read(
         self, rules: Sequence[Rule], seen: Mapping[ResourceRef, ObservedResource], now: datetime
     ) -> dict[str, Watched]:
-        """The source of each of these rules that has one; read where its idle time may be over, else only named."""
-        wanted = [rule for rule in rules if rule.spec.idle_connections is not None]
-        asked = {rule.id: _running(rule, seen) for rule in wanted if _may_be_idle(rule, now)}
-        series = sorted({_series(ref) for refs in asked.values() for ref in refs}, key=str)
-        points = self._points(series, [rule for rule in wanted if rule.id in asked], now) if series else {}
-        found = {rule.id: unread() for rule in wanted}
-        for rule in wanted:
-            if rule.id in asked:
-                of_each = {ref: points.get(_series(ref), ()) for ref in asked[rule.id]}
-                found[rule.id] = watched(of_each, rule.spec.idle_connections or 0)
+        """The sources of each of these rules that has metrics for one; read where its idle time may be over."""
+        said = {rule.id: metrics_of(rule.spec.sources, rule.spec.idle_connections) for rule in rules}
+        wanted = {id_: metrics for id_, metrics in said.items() if metrics}
+        asked = [rule for rule in rules if rule.id in wanted and _may_be_idle(rule, now)]
+        running = {rule.id: _running(rule, seen) for rule in asked}
+        series = {Series(ref, metric) for rule in asked for metric, _ in wanted[rule.id] for ref in running[rule.id]}
+        points = self._points(sorted(series, key=str), asked, now) if series else {}
+        found = {id_: unread(metric for metric, _ in metrics) for id_, metrics in wanted.items()}
+        for rule in asked:
+            found[rule.id] = watched(
+                {
+                    (metric, above): {ref: points.get(Series(ref, metric), ()) for ref in running[rule.id]}
+                    for metric, above in wanted[rule.id]
+                }
+            )
         return found
 
     def _points(
@@ -53,12 +59,8 @@ class ConnectionReader:
             # A little more than the idle time: the newest points are some minutes old.
             return self.metrics.read(series, now - longest - LAG * 2, now)
         except CloudError as error:
-            log.warning("connections could not be read, so they prove nothing", extra={"error": str(error)})
+            log.warning("metrics could not be read, so they prove nothing", extra={"error": str(error)})
             return {}
-
-
-def _series(ref: ResourceRef) -> Series:
-    return Series(ref, GuardMetric.RDS_CONNECTIONS)
 
 
 def _may_be_idle(rule: Rule, now: datetime) -> bool:
