@@ -53,6 +53,13 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "events": ["BatchWriteItem"],
         "back-offs": ["GetItem", "PutItem"],
     },
+    "tag_change": {
+        "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
+        "claims": ["BatchGetItem", "DeleteItem", "PutItem"],
+        "proxies": ["GetItem", "PutItem", "UpdateItem"],
+        "events": ["BatchWriteItem"],
+        "back-offs": ["GetItem", "PutItem"],
+    },
     "ec2_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "rds_state": {"rules": ["UpdateItem"], "claims": ["BatchGetItem"]},
     "ec2_calls": {"claims": ["BatchGetItem"], "events": ["BatchWriteItem"]},
@@ -85,12 +92,16 @@ INDEXES: dict[str, dict[str, str]] = {
     "api_handler": {"events": "by-day", "usage": "by-day"},
     "tick": {"rules": "due"},
     "discover": {"rules": "tagged"},
+    "tag_change": {"rules": "tagged"},
     "savings_rollup": {"usage": "by-day"},
 }
 
-SENDS = frozenset({"api_handler", "tick", "reconcile", "discover", "ec2_state", "provision", "rds_state", "warm_up"})
+LOOKS_FOR_TAGS = ("discover", "tag_change")
+SENDS = frozenset(
+    {"api_handler", "tick", "reconcile", "ec2_state", "provision", "rds_state", "warm_up", *LOOKS_FOR_TAGS}
+)
 RECEIVES = frozenset({"reconcile"})
-ORDERS = frozenset({"api_handler", "discover", "provision", "provision_sweep"})
+ORDERS = frozenset({"api_handler", "provision", "provision_sweep", *LOOKS_FOR_TAGS})
 PROVISIONS = frozenset({"provision"})
 TRACED = frozenset(TABLES)
 NAMES_SECRETS = frozenset({"api_handler"})
@@ -130,6 +141,7 @@ DESCRIBES: dict[str, list[str]] = {
     "api_handler": ["ec2:DescribeInstanceAttribute", *_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC, *_INTERFACES, *_NETWORK],
     "reconcile": [*_LOOK, *_DATABASES, *_GUARDS, *_TRAFFIC, *_INTERFACES],
     "discover": ["ec2:DescribeInstanceAttribute", *_FIND, *_DATABASES],
+    "tag_change": ["ec2:DescribeInstanceAttribute", *_FIND, *_DATABASES],
 }
 ACTS: dict[str, list[str]] = {
     # What a deleted rule would leave stopped is started again (DELETE …?leave=start).
@@ -153,7 +165,7 @@ ALB_LOGS = "arn:*:s3:::*AWSLogs/*/elasticloadbalancing/*"
 
 # Other accounts, by the connectors of rules. Their own role decides what may be done there, and its trust policy who
 # may take it on; here only its name is known.
-CONNECTS = frozenset({"api_handler", "reconcile", "discover"})
+CONNECTS = frozenset({"api_handler", "reconcile", *LOOKS_FOR_TAGS})
 CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 PROVISION_QUEUE = "arn:*:sqs:*:*:autostop-*-provision"

@@ -26,6 +26,7 @@ HANDLERS = {
     "tick": "scheduler.tick",
     "reconcile": "scheduler.reconciler",
     "discover": "scheduler.discover",
+    "tag_change": "scheduler.discover",
     "ec2_state": "scheduler.state_change",
     "rds_state": "scheduler.state_change",
     "ec2_calls": "scheduler.manual_change",
