@@ -97,9 +97,8 @@ INDEXES: dict[str, dict[str, str]] = {
 }
 
 LOOKS_FOR_TAGS = ("discover", "tag_change")
-SENDS = frozenset(
-    {"api_handler", "tick", "reconcile", "ec2_state", "provision", "rds_state", "warm_up", *LOOKS_FOR_TAGS}
-)
+_SENDERS = {"api_handler", "tick", "reconcile", "ec2_state", "provision", "rds_state", "warm_up"}
+SENDS = frozenset({*_SENDERS, *LOOKS_FOR_TAGS})
 RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "provision", "provision_sweep", *LOOKS_FOR_TAGS})
 PROVISIONS = frozenset({"provision"})

@@ -32,7 +32,9 @@ CARRIES = frozenset({"6", "17"})
 LONGEST_WINDOW = 3600
 """Seconds: a record that claims more is none. Windows are of ten minutes at most."""
 
-_DIGITS = 12
+_DIGITS = 10
+"""Of seconds since 1970, from 2001 to 2286; so written, times are in order as texts too."""
+
 _COUNT_DIGITS = 18
 
 
@@ -113,12 +115,12 @@ class Watched:
 class Flows:
     """What was gathered: uses by rule, interface and second; windows as they were written; and what was passed over.
 
-    `used` has flows, packets and bytes. `proved` and `skipped` are by interface.
+    `used` has flows, packets and bytes. `proved` and `skipped` have the latest end by the start, for each interface.
     """
 
     used: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
-    proved: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    skipped: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    proved: dict[str, dict[str, str]] = field(default_factory=dict)
+    skipped: dict[str, dict[str, str]] = field(default_factory=dict)
     malformed: int = 0
     foreign: int = 0
 
@@ -156,8 +158,10 @@ def gather(messages: Iterable[object], layout: FlowFormat, index: Mapping[str, W
         windows = skipped if status == "SKIPDATA" else proved
         known = windows.get(watched.id)
         if known is None:
-            known = windows[watched.id] = set()
-        known.add((record[at_start], end))
+            known = windows[watched.id] = {}
+        begun = record[at_start]
+        if known.get(begun, "") < end:
+            known[begun] = end
         if status != "OK":
             found.malformed += status not in {"NODATA", "SKIPDATA"}
             continue
@@ -186,19 +190,28 @@ def gather(messages: Iterable[object], layout: FlowFormat, index: Mapping[str, W
 
 def moment(text: str, now: datetime) -> datetime | None:
     """Seconds since 1970 as a time, never later than now; None for what is none."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > _DIGITS:
+    if not text.isdecimal() or len(text) != _DIGITS:
         return None
-    return min(datetime.fromtimestamp(int(text), UTC), now) if int(text) < 253_402_300_800 else None  # noqa: PLR2004
+    return min(datetime.fromtimestamp(int(text), UTC), now)
 
 
-def windows(written: Iterable[tuple[str, str]], now: datetime) -> list[tuple[datetime, datetime]]:
-    """The windows that can be: in order, not too long; what cannot be proves nothing."""
-    found = []
-    for start_text, end_text in written:
-        start, end = moment(start_text, now), moment(end_text, now)
-        if start is not None and end is not None and 0 <= (end - start).total_seconds() <= LONGEST_WINDOW:
-            found.append((start, end))
-    return found
+def windows(written: Mapping[str, str], now: datetime) -> list[tuple[datetime, datetime]]:
+    """The windows that can be, in order, joined where they meet; what cannot be, or is too long, proves nothing."""
+    latest = int(now.timestamp())
+    known = sorted(
+        (int(start), int(end))
+        for start, end in written.items()
+        if start.isdecimal() and end.isdecimal() and len(start) == len(end) == _DIGITS
+    )
+    joined: list[tuple[int, int]] = []
+    for start, end in known:
+        if not start <= end <= start + LONGEST_WINDOW or start > latest:
+            continue
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return [(datetime.fromtimestamp(a, UTC), min(datetime.fromtimestamp(b, UTC), now)) for a, b in joined]
 
 
 def index_of(watches: Sequence[FlowWatch], networks: Mapping[str, tuple[Network, ...]]) -> dict[str, Watched]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.activity import Span
 from chalicelib.domain.addresses import networks
@@ -14,7 +14,7 @@ from chalicelib.domain.flow_proof import KIND
 from chalicelib.ports import LastActivity, Total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from chalicelib.domain.flow_logs import FlowFormat, Flows, Watched
@@ -60,7 +60,8 @@ class IngestFlows:
         report = FlowReport(len(events), found.malformed, found.foreign)
         if found.used:
             self._store(found, f"{KIND} {stream[:80]} {_id(events)}", now, report)
-        for watched in {id(each): each for each in self._index.values()}.values():
+        for interface in found.proved.keys() | found.skipped.keys():
+            watched = self._index[interface]
             proved, skipped = _spans(found.proved, watched, now), _spans(found.skipped, watched, now)
             if proved or skipped:
                 self.flows.prove(watched.rule_id, watched.id, proved, skipped, self.window)
@@ -98,9 +99,11 @@ class IngestFlows:
         )
 
 
-def _messages(events: Sequence[object]) -> Iterable[object]:
-    for event in events:
-        yield event.get("message") if isinstance(event, dict) else None
+def _messages(events: Sequence[Any]) -> Sequence[object]:
+    try:
+        return [event["message"] for event in events]
+    except (TypeError, KeyError, IndexError):
+        return [event.get("message") if isinstance(event, dict) else None for event in events]
 
 
 def _id(events: Sequence[object]) -> str:
@@ -108,5 +111,5 @@ def _id(events: Sequence[object]) -> str:
     return str(first.get("id"))[:80] if isinstance(first, dict) else ""
 
 
-def _spans(written: dict[str, set[tuple[str, str]]], watched: Watched, now: datetime) -> list[Span]:
-    return [Span(start, end) for start, end in windows(written.get(watched.id, ()), now)]
+def _spans(written: dict[str, dict[str, str]], watched: Watched, now: datetime) -> list[Span]:
+    return [Span(start, end) for start, end in windows(written.get(watched.id, {}), now)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import random
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,22 +21,24 @@ if TYPE_CHECKING:
 
 RULES = 500
 GROUP = "/autostop/bench/flow"
+ENI, ADDRESS = "eni-0123456789abcdef0", "10.0.0.5"
 LAYOUT = FlowFormat.of(VERSION_2)
 
 
 def payload(count: int) -> dict[str, Any]:
-    """Records of 500 interfaces of rules and of 200 of others, to ports that are watched and to some that are not."""
-    now = int(time.time()) - 3600
+    """Ten minutes of one interface, which is one log stream: thousands of flows, a third of them to a watched port."""
+    now, chance = int(time.time()) - 3600, random.Random(1)  # noqa: S311  (made-up traffic)
     records = []
     for n in range(count):
-        eni, port, start = n % (RULES + 200), (22, 443, 8080)[n % 3], now + n // 100 * 60
-        counts = f"{n % 90} {n * 7}"
+        port, start = (22, 443, 8080)[n % 3], now + n * 600 // count // 60 * 60 + chance.randrange(30)
+        counts, end = f"{chance.randrange(90)} {chance.randrange(90_000)}", start + chance.randrange(30)
+        source = f"192.0.{n % 7}.{n % 250}"
         records.append(
-            f"2 123456789012 eni-{eni:017x} 192.0.2.{n % 250} {_address(eni)} {40_000 + n % 2_000} {port} 6 {counts} "
-            f"{start} {start + 59} ACCEPT OK"
+            f"2 123456789012 {ENI} {source} {ADDRESS} {chance.randrange(32_768, 60_999)} {port} 6 {counts} "
+            f"{start} {end} ACCEPT OK"
         )
     events = [{"id": f"{n:056d}", "timestamp": (now + n) * 1000, "message": one} for n, one in enumerate(records)]
-    data = {"messageType": "DATA_MESSAGE", "logGroup": GROUP, "logStream": "eni-all", "logEvents": events}
+    data = {"messageType": "DATA_MESSAGE", "logGroup": GROUP, "logStream": f"{ENI}-all", "logEvents": events}
     return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(data).encode())).decode()}}
 
 
@@ -44,8 +47,8 @@ def ready() -> Callable[[dict[str, Any]], int]:
     clock = SystemClock()
     stores = MemoryStores(clock)
     for n in range(RULES):
-        interface = Interface(f"eni-{n:017x}", (_address(n),))
-        stores.flows.watch(FlowWatch(f"ru_{n:04d}", (interface,), (22, 8080)))
+        interface = Interface(ENI if n == 0 else f"eni-{n:017x}", (ADDRESS,))
+        stores.flows.watch(FlowWatch(f"ru_{n:04d}", (interface,), (22,)))
     function = IngestFlows(stores.activity, stores.flows, clock, LAYOUT, timedelta(minutes=1), Least())
 
     def ingest(event: dict[str, Any]) -> int:
@@ -60,7 +63,3 @@ def decode(event: dict[str, Any]) -> int:
     """Unpacking the same payload and cutting each record into its fields, which whoever ingests it has to do."""
     data = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
     return len([line["message"].split() for line in data["logEvents"]])
-
-
-def _address(n: int) -> str:
-    return f"10.0.{n // 250}.{n % 250}"

@@ -11,10 +11,10 @@ def printed(capsys) -> dict[str, dict]:
     return {line["metric"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
 
 
-def test_ingest_reads_raw_lines_and_summaries(capsys):
+def test_ingest_reads_raw_lines_summaries_and_records_of_flow_logs(capsys):
     ingest.run(lines=20, runs=1)
     lines = printed(capsys)
-    assert set(lines) == {"envoy_lines_per_s", "summary_lines_per_s"}
+    assert set(lines) == {"envoy_lines_per_s", "summary_lines_per_s", "flow_records_per_s"}
     assert all(line["bench"] == "ingest" and line["value"] > 0 and line["ratio"] > 0 for line in lines.values())
 
 
