@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from scripts.local.postgres import installed
 from scripts.local.secure_story import StoryError
 from scripts.local.stack import ROOT
 from scripts.local.story import Story
-from scripts.local.world import SECURE_HOST, SITE_HOST, World
+from scripts.local.world import DATABASE, SECURE_HOST, SITE_HOST, World
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -102,6 +103,10 @@ def _show(world: World) -> None:
     resolve = f"{SECURE_HOST}:{world.secure_listen}:{world.proxy_address}"
     say(f"  (https)  curl --cacert .demo/ca.pem --resolve {resolve} {world.secure_url}")
     say(f"shell      ssh -i .demo/id_demo -p {port} demo@{world.proxy_address} whoami")
+    (port,) = world.rules[DATABASE]["listen"].values()
+    client = installed() / "bin" / "psql"
+    login = f"PGPASSWORD=$(cat {world.secrets.path}/db_password)"
+    say(f"database   {login} {client} -h {world.proxy_address} -p {port} -U demo -d postgres")
     say("all of it is in .demo/env.json; Ctrl-C ends everything")
     seen: set[str] = set()
     while True:

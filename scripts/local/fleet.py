@@ -20,6 +20,7 @@ import asyncssh
 from aiohttp import web
 
 from scripts.local.cloud import REGION, Cloud
+from scripts.local.databases import Database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,6 +108,11 @@ class Fleet:
 
     async def run(self) -> None:
         """Until killed."""
+        function, boot = self._settings["rds_state"], self._settings["boot_seconds"]
+        databases = [Database(self._cloud, one, boot, function, say) for one in self._settings["databases"]]
+        await asyncio.gather(self._instances(), *(database.run() for database in databases))
+
+    async def _instances(self) -> None:
         while True:
             ids = list(self._settings["guests"])
             filters = [{"Name": "instance-id", "Values": ids}]

@@ -24,6 +24,19 @@ def prefix(root: Path) -> str:
     return f"autostop-demo-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}-"
 
 
+def cleaner(path: Path) -> subprocess.Popen[bytes]:
+    """A process that removes this directory as soon as we are gone, however we end."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", CLEANER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin"},
+        start_new_session=True,
+    )
+
+
 @dataclass(slots=True)
 class Secrets:
     """One directory that only we can read.
@@ -41,16 +54,7 @@ class Secrets:
         if not memory.is_dir() or filesystem_of(memory) not in {"tmpfs", "ramfs"}:
             raise RuntimeError(f"{memory} is not on tmpfs, and private keys are written nowhere else")
         path = Path(tempfile.mkdtemp(prefix=prefix(root), dir=memory))
-        cleaner = subprocess.Popen(
-            ["/bin/sh", "-c", CLEANER, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin"},
-            start_new_session=True,
-        )
-        return cls(path, cleaner)
+        return cls(path, cleaner(path))
 
     def put(self, name: str, text: str) -> Path:
         """A file that is made with its mode. Answers where it is."""

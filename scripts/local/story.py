@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from scripts.local.database_story import DatabaseStory
 from scripts.local.secure_story import PATIENCE, Secure, StoryError
-from scripts.local.world import SITE_HOST
+from scripts.local.world import DATABASE, SITE_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,8 @@ class Story:
     def play(self) -> None:
         """Raises StoryError at the first step that does not hold."""
         with ThreadPoolExecutor(4) as pool:
-            self._wait("both rules are down", self._are("down"))
+            self._wait("all rules are down", self._are("down"))
+            database = pool.submit(DatabaseStory(self.world, self._note, self._check, self._idle).play)
             login = pool.submit(self._ssh)
             self._browser()
             self._note("ssh login, opened while the instance was down, completes", self._result(login), None)
@@ -46,6 +48,7 @@ class Story:
             self._note("POST of 1 MB while down: one held request, body intact", self._held_post(), None)
             self._stopping()
             self._idle("site")
+            database.result(timeout=PATIENCE)
             self._blind()
             self._idle("site")
 
@@ -157,7 +160,7 @@ class Story:
         return future.result(timeout=PATIENCE)
 
     def _are(self, state: str, *names: str) -> Callable[[], bool]:
-        wanted = names or ("site", "shell")
+        wanted = names or ("site", "shell", DATABASE)
         return lambda: all(self.world.rule(name)["state"] == state for name in wanted)
 
     def _events(self, name: str) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -31,6 +32,7 @@ SITE_HOST = "site.demo.test"
 SECURE_HOST = "secure.demo.test"
 """The same site over TLS; on plain HTTP this host is redirected there."""
 SITE_PORT = 8080
+DATABASE = "database"
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class World:
     site_listen: int = 0
     secure_listen: int = 0
     ssh_port: int = 22
+    database_port: int = 0
     secrets: Secrets = field(init=False)
     certificate: StoredPair = field(init=False)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -75,6 +78,7 @@ class World:
         self.say("making the first admin key, instances, the proxy and the rules ...")
         self.admin_key = self._first_key()
         self._make_instances(block)
+        self._make_database()
         self._start_fleet()
         self._make_proxy()
         self._start_proxy()
@@ -90,7 +94,7 @@ class World:
             self.processes.end()
         if hasattr(self, "secrets"):
             self.secrets.end()
-        for file in ("env.json", "id_demo"):
+        for file in ("env.json", "id_demo", "pgpass"):
             (self.home / file).unlink(missing_ok=True)
         shutil.rmtree(self.home / "tmp", ignore_errors=True)
         shutil.rmtree(self.home / "run", ignore_errors=True)
@@ -113,6 +117,11 @@ class World:
         """The site over TLS. No resolver knows the name: clients are told the address."""
         return f"https://{SECURE_HOST}:{self.secure_listen}/"
 
+    @property
+    def database_password(self) -> str:
+        """Of the user demo."""
+        return (self.secrets.path / "db_password").read_text()
+
     def rule(self, name: str) -> dict[str, Any]:
         """A rule as the API answers it now."""
         found: dict[str, Any] = self.call("GET", f"/rules/{self.rules[name]['id']}")
@@ -122,7 +131,7 @@ class World:
         """When the guest of this instance began to accept, each time."""
         journal = self.home / "logs" / "fleet.log"
         lines = [json.loads(line) for line in journal.read_text().splitlines() if line.startswith("{")]
-        id_ = self.instances[name]["id"]
+        id_ = DATABASE if name == DATABASE else self.instances[name]["id"]
         return [line["at"] for line in lines if line["instance"] == id_ and line["event"] == "accepts"]
 
     def instance_state(self, name: str) -> str:
@@ -177,6 +186,24 @@ class World:
                 raise RuntimeError(f"the emulator gave {name} the address {made['PrivateIpAddress']}, not {address}")
         ec2.stop_instances(InstanceIds=[self.instances[name]["id"] for name in ("site", "shell")])
 
+    def _make_database(self) -> None:
+        """The emulator's endpoints are all on its own address; the port is the database's."""
+        self.secrets.put("db_password", token_urlsafe(24))
+        self.database_port = clouds.free_port()
+        rds = self.cloud.client("rds")
+        made = rds.create_db_instance(
+            DBInstanceIdentifier=DATABASE,
+            DBInstanceClass="db.t4g.micro",
+            Engine="postgres",
+            AllocatedStorage=20,
+            MasterUsername="demo",
+            MasterUserPassword=self.database_password,
+            Port=self.database_port,
+        )["DBInstance"]
+        if made["Endpoint"]["Address"] != "127.0.0.1":
+            raise RuntimeError(f"the emulator gave the database the address {made['Endpoint']['Address']}")
+        rds.stop_db_instance(DBInstanceIdentifier=DATABASE)
+
     def _start_fleet(self) -> None:
         key, host_key = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key("ssh-ed25519")
         authorized = self.home / "authorized"
@@ -192,6 +219,15 @@ class World:
             "boot_seconds": self.boot_seconds,
             "guests": guests,
             "ec2_state": self.deployed.functions["ec2_state"],
+            "rds_state": self.deployed.functions["rds_state"],
+            "databases": [
+                {
+                    "name": DATABASE,
+                    "address": "127.0.0.1",
+                    "port": self.database_port,
+                    "password_file": str(self.secrets.path / "db_password"),
+                }
+            ],
             "authorized": str(authorized),
             "host_key": str(host_key_file),
         }
@@ -277,19 +313,18 @@ class World:
             ],
         }
         shell = {"name": "shell", "tcp": [{"protocol": "ssh", "target_port": self.ssh_port}]}
-        for body in (site, shell):
-            resources = {
-                "kind": "ec2",
-                "region": clouds.REGION,
-                "instance_ids": [self.instances[str(body["name"])]["id"]],
-            }
+        database = {"name": DATABASE, "tcp": [{"protocol": "postgresql", "target_port": self.database_port}]}
+        for body in (site, shell, database):
+            name = str(body["name"])
+            kind, id_ = ("rds", DATABASE) if name == DATABASE else ("ec2", self.instances[name]["id"])
+            resources = {"kind": kind, "region": clouds.REGION, "instance_ids": [id_]}
             self.rules[str(body["name"])] = self.call("POST", "/rules", common | body | {"resources": resources})
 
     def _wait_for_listeners(self) -> None:
         """The proxy has polled the rules, and Envoy listens for them."""
-        (shell,) = self.rules["shell"]["listen"].values()
+        (shell,), (database,) = (self.rules[name]["listen"].values() for name in ("shell", DATABASE))
         deadline = time.monotonic() + 30
-        for port in (self.site_listen, self.secure_listen, shell):
+        for port in (self.site_listen, self.secure_listen, shell, database):
             while not listens(self.proxy_address, port):
                 self.processes.check()
                 if time.monotonic() > deadline:

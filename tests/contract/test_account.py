@@ -7,9 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.adapters.memory.clock import START
+from chalicelib.adapters.dynamodb.account import DynamoAccount
+from chalicelib.adapters.dynamodb.models import AccountItem
+from chalicelib.adapters.dynamodb.stores import build_stores
+from chalicelib.adapters.memory.clock import START, VirtualClock
 from chalicelib.domain.account import STOPS_PER_TICK, AccountSettings
 from chalicelib.domain.errors import VersionMismatchError
+from tests.contract.conftest_aws import REGION, fresh_aws
 
 MINUTE = timedelta(minutes=1)
 
@@ -76,3 +80,24 @@ class TestStops:
         with meanwhile(lambda: stores.account.begin_stops(1, 2, START)):
             begun = stores.account.begin_stops(1, 2, START)
         assert not begun
+
+
+def test_two_that_are_the_first_of_a_minute_at_once_both_begin():
+    """DynamoDB alone: in memory nothing comes in between."""
+    with fresh_aws():
+        build_stores("autostop-test-", REGION, VirtualClock())
+        AccountItem.create_table(wait=False)
+        other = DynamoAccount()
+
+        class Interrupted(DynamoAccount):
+            came = False
+
+            def _update(self, actions, condition):
+                done = super()._update(actions, condition)
+                if not self.came:
+                    Interrupted.came = True
+                    assert other.begin_stops(1, 5, START)
+                return done
+
+        assert Interrupted().begin_stops(1, 5, START)
+        assert [other.begin_stops(3, 5, START), other.begin_stops(1, 5, START)] == [True, False]

@@ -56,11 +56,15 @@ class DynamoAccount:
         minute = minute_of(now)
         not_paused = AccountItem.paused.does_not_exist() | (AccountItem.paused == 0)
         room = (AccountItem.minute == minute) & (AccountItem.begun <= limit - count)
-        if self._update([AccountItem.begun.set(AccountItem.begun + count)], not_paused & room):
+        more: list[Action] = [AccountItem.begun.set(AccountItem.begun + count)]
+        if self._update(more, not_paused & room):
             return True
         # The first of a minute may be larger than the limit: otherwise a rule of so many resources never stops.
         fresh = AccountItem.minute.does_not_exist() | (AccountItem.minute < minute)
-        return self._update([AccountItem.minute.set(minute), AccountItem.begun.set(count)], not_paused & fresh)
+        if self._update([AccountItem.minute.set(minute), AccountItem.begun.set(count)], not_paused & fresh):
+            return True
+        # Somebody else's may have been the first of this minute since we looked.
+        return self._update(more, not_paused & room)
 
     def _update(self, actions: list[Action], condition: Condition) -> bool:
         """Whether the condition held, and so it was written."""
