@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scripts.local.databases import event
+from scripts.local.names import DATABASE
 from scripts.local.postgres import psql
 from scripts.local.secure_story import PATIENCE
-from scripts.local.world import DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from scripts.local.names import DATABASE, SECURE_HOST, SITE_HOST
 from scripts.local.postgres import installed
 from scripts.local.secure_story import StoryError
 from scripts.local.stack import ROOT
 from scripts.local.story import Story
-from scripts.local.world import DATABASE, SECURE_HOST, SITE_HOST, World
+from scripts.local.world import World
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -13,14 +13,16 @@ import json
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 from aiohttp import web
 
-from scripts.local.cloud import REGION, Cloud
+from scripts.local.cloud import REGION, Cloud, free_port
 from scripts.local.databases import Database
+from scripts.local.flows import FlowLog, Tap, write_for_ever
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -105,12 +107,24 @@ class Fleet:
         self._states: dict[str, str] = {}
         self._boots: dict[str, asyncio.Task[None]] = {}
         self._closers: dict[str, Closer] = {}
+        self._logs = {
+            id_: FlowLog(guest["interface"], guest["interface_address"])
+            for id_, guest in settings["guests"].items()
+            if "interface" in guest
+        }
 
     async def run(self) -> None:
         """Until killed."""
         function, boot = self._settings["rds_state"], self._settings["boot_seconds"]
         databases = [Database(self._cloud, one, boot, function, say) for one in self._settings["databases"]]
-        await asyncio.gather(self._instances(), *(database.run() for database in databases))
+        group, window = self._settings["flow_log_group"], self._settings["flow_log_window"]
+        logs = [
+            write_for_ever(self._cloud, group, log, window, partial(self._runs, id_)) for id_, log in self._logs.items()
+        ]
+        await asyncio.gather(self._instances(), *(database.run() for database in databases), *logs)
+
+    def _runs(self, id_: str) -> bool:
+        return self._states.get(id_) == "running"
 
     async def _instances(self) -> None:
         while True:
@@ -144,7 +158,18 @@ class Fleet:
         guest = self._settings["guests"][id_]
         await asyncio.sleep(self._settings["boot_seconds"])
         server = Site() if guest["kind"] == "site" else Shell(self._settings["authorized"], self._settings["host_key"])
-        self._closers[id_] = await server.start(guest["address"], guest["port"], id_)
+        if id_ in self._logs:
+            inner = free_port()
+            cut_guest = await server.start("127.0.0.1", inner, id_)
+            cut_tap = await Tap(self._logs[id_], ("127.0.0.1", inner)).start(guest["address"], guest["port"])
+
+            async def cut() -> None:
+                await cut_tap()
+                await cut_guest()
+
+            self._closers[id_] = cut
+        else:
+            self._closers[id_] = await server.start(guest["address"], guest["port"], id_)
         say(id_, "accepts")
 
     def _tell(self, id_: str, state: str) -> None:

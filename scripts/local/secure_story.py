@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from scripts.local.world import SECURE_HOST
+from scripts.local.names import SECURE_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable

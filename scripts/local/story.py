@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from scripts.local.database_story import DatabaseStory
+from scripts.local.names import DATABASE, SITE_HOST
 from scripts.local.secure_story import PATIENCE, Secure, StoryError
-from scripts.local.world import DATABASE, SITE_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,10 @@ class Story:
             self._wait("all rules are down", self._are("down"))
             database = pool.submit(DatabaseStory(self.world, self._note, self._check, self._idle).play)
             login = pool.submit(self._ssh)
+            direct = pool.submit(self._direct)
             self._browser()
             self._note("ssh login, opened while the instance was down, completes", self._result(login), None)
+            direct.result(timeout=PATIENCE)
             self._idle("site", "shell")
             Secure(self.world, self._note, self._check).play()
             self._idle("site")
@@ -71,6 +73,18 @@ class Story:
         accepted = self.world.accepted_at("site")[-1]
         self._note("browser: the site, from the first request on", arrived - began, None)
         self._note("browser: the site, after it accepts", max(0.0, arrived - accepted), 1.0)
+
+    def _direct(self) -> None:
+        """Nobody is in between: somebody has it started, uses it by its own address, and its flow logs tell of it."""
+        rule = f"/rules/{self.world.rules['jump']['id']}"
+        self.world.call("POST", f"{rule}/warm-up", {"minutes": 1, "reason": "the demo"})
+        self._wait("the jump host is up", self._are("up", "jump"), quiet=True)
+        self._wait("its guest accepts", lambda: bool(self.world.accepted_at("jump")), pause=0.1, quiet=True)
+        address, port = self.world.instances["jump"]["private_ip"], self.world.ssh_port
+        self._note("ssh straight to the jump host", self._ssh(address, port), None)
+        used = time.time()
+        self._wait("told", lambda: self.world.rule("jump")["last_activity_at"] is not None, quiet=True)
+        self._note("jump host: its flow logs have told of it", time.time() - used, None)
 
     def _held_get(self) -> float:
         began = time.time()
@@ -136,18 +150,20 @@ class Story:
     def _get(self, headers: dict[str, str], timeout: float) -> httpx.Response:
         return httpx.get(self._url, headers=headers, timeout=timeout)
 
-    def _ssh(self) -> float:
+    def _ssh(self, address: str | None = None, port: int | None = None) -> float:
+        """A login through the proxy, or to this address."""
         client = shutil.which("ssh")
         if client is None:
             raise StoryError("no ssh client is installed (Debian: apt-get install openssh-client)")
-        (port,) = self.world.rules["shell"]["listen"].values()
+        if port is None:
+            (port,) = self.world.rules["shell"]["listen"].values()
         options = ["BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=100"]
         command = [client, "-i", str(self.world.home / "id_demo"), "-p", str(port), "-F", "none"]
         for option in options:
             command += ["-o", option]
         began = time.time()
         done = subprocess.run(
-            [*command, f"demo@{self.world.proxy_address}", "whoami"],
+            [*command, f"demo@{address or self.world.proxy_address}", "whoami"],
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -19,8 +19,10 @@ import httpx
 from scripts.local import cloud as clouds
 from scripts.local import stack
 from scripts.local.certificates import StoredPair
+from scripts.local.names import DATABASE, FLOW_WINDOW, SECURE_HOST, SITE_PORT
 from scripts.local.private import Secrets
 from scripts.local.processes import Processes, python
+from scripts.local.rules import rules_of
 from scripts.local.sockets import can_bind, listens
 
 if TYPE_CHECKING:
@@ -28,11 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROOT = stack.ROOT
-SITE_HOST = "site.demo.test"
-SECURE_HOST = "secure.demo.test"
-"""The same site over TLS; on plain HTTP this host is redirected there."""
-SITE_PORT = 8080
-DATABASE = "database"
 
 
 @dataclass(slots=True)
@@ -56,6 +53,7 @@ class World:
     secure_listen: int = 0
     ssh_port: int = 22
     database_port: int = 0
+    interface: dict[str, str] = field(default_factory=dict)
     secrets: Secrets = field(init=False)
     certificate: StoredPair = field(init=False)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -170,7 +168,8 @@ class World:
 
     def _make_instances(self, block: str) -> None:
         ec2 = self.cloud.client("ec2")
-        for name, address in (("site", f"{block}.11"), ("shell", f"{block}.12"), ("proxy", self.proxy_address)):
+        guests = {"site": f"{block}.11", "shell": f"{block}.12", "jump": f"{block}.13", "proxy": self.proxy_address}
+        for name, address in guests.items():
             tags = [{"Key": "Name", "Value": name}]
             if name == "proxy":
                 tags.append({"Key": "autostop:proxy", "Value": "demo"})
@@ -184,7 +183,16 @@ class World:
             self.instances[name] = {"id": made["InstanceId"], "private_ip": made["PrivateIpAddress"]}
             if made["PrivateIpAddress"] != address:
                 raise RuntimeError(f"the emulator gave {name} the address {made['PrivateIpAddress']}, not {address}")
-        ec2.stop_instances(InstanceIds=[self.instances[name]["id"] for name in ("site", "shell")])
+        self._make_interface(ec2)
+        ec2.stop_instances(InstanceIds=[self.instances[name]["id"] for name in ("site", "shell", "jump")])
+
+    def _make_interface(self, ec2: Any) -> None:  # noqa: ANN401
+        """The emulator's instances have none of their own; its address cannot be chosen."""
+        made = ec2.create_network_interface(SubnetId="subnet-00000001")["NetworkInterface"]
+        self.interface = {"interface": made["NetworkInterfaceId"], "interface_address": made["PrivateIpAddress"]}
+        ec2.attach_network_interface(
+            NetworkInterfaceId=made["NetworkInterfaceId"], InstanceId=self.instances["jump"]["id"], DeviceIndex=1
+        )
 
     def _make_database(self) -> None:
         """The emulator's endpoints are all on its own address; the port is the database's."""
@@ -213,6 +221,7 @@ class World:
         guests = {
             self.instances["site"]["id"]: self._guest("site", SITE_PORT),
             self.instances["shell"]["id"]: self._guest("shell", self.ssh_port),
+            self.instances["jump"]["id"]: self._guest("jump", self.ssh_port) | self.interface,
         }
         settings = {
             "aws_endpoint_url": self.cloud.url,
@@ -220,6 +229,8 @@ class World:
             "guests": guests,
             "ec2_state": self.deployed.functions["ec2_state"],
             "rds_state": self.deployed.functions["rds_state"],
+            "flow_log_group": f"/autostop/{stack.STAGE}/flow",
+            "flow_log_window": FLOW_WINDOW,
             "databases": [
                 {
                     "name": DATABASE,
@@ -290,35 +301,8 @@ class World:
         self.processes.start("envoy", [envoy, *json.loads(made.stdout)], self._env())
 
     def _make_rules(self) -> None:
-        common = {"idle_minutes": self.idle_seconds / 60, "load_balancer_id": self.balancer["id"]}
-        site = {
-            "name": "site",
-            "http": [
-                {
-                    "hosts": [SITE_HOST],
-                    "listen": {"protocol": "http", "port": self.site_listen},
-                    "target": {"port": SITE_PORT},
-                },
-                {
-                    "hosts": [SECURE_HOST],
-                    "listen": {"protocol": "https", "port": self.secure_listen},
-                    "target": {"port": SITE_PORT},
-                },
-                {
-                    "hosts": [SECURE_HOST],
-                    "listen": {"protocol": "http", "port": self.site_listen},
-                    "action": "redirect",
-                    "redirect_url": self.secure_url,
-                },
-            ],
-        }
-        shell = {"name": "shell", "tcp": [{"protocol": "ssh", "target_port": self.ssh_port}]}
-        database = {"name": DATABASE, "tcp": [{"protocol": "postgresql", "target_port": self.database_port}]}
-        for body in (site, shell, database):
-            name = str(body["name"])
-            kind, id_ = ("rds", DATABASE) if name == DATABASE else ("ec2", self.instances[name]["id"])
-            resources = {"kind": kind, "region": clouds.REGION, "instance_ids": [id_]}
-            self.rules[str(body["name"])] = self.call("POST", "/rules", common | body | {"resources": resources})
+        for rule in rules_of(self):
+            self.rules[str(rule["name"])] = self.call("POST", "/rules", rule)
 
     def _wait_for_listeners(self) -> None:
         """The proxy has polled the rules, and Envoy listens for them."""
@@ -365,11 +349,11 @@ class World:
             "region": clouds.REGION,
             "proxy": {"id": self.balancer["id"], "address": self.proxy_address},
             "https": {"host": SECURE_HOST, "port": self.secure_listen, "cacert": str(self.cacert)},
-            "instances": {name: self.instances[name] for name in ("site", "shell")},
+            "instances": {name: self.instances[name] for name in ("site", "shell", "jump")},
             "rules": {
                 name: {
                     "id": rule["id"],
-                    "listen": rule["listen"] or {str(SITE_PORT): self.site_listen},
+                    "listen": rule["listen"] or ({str(SITE_PORT): self.site_listen} if rule["http"] else {}),
                     "hosts": [host for http in rule["http"] for host in http["hosts"]],
                 }
                 for name, rule in self.rules.items()
