@@ -36,7 +36,10 @@ HANDLERS = {
 
 def run() -> None:
     """With what each handler builds at its first call, since that is where its imports are."""
-    cases = {"base": BASE, "import_app_ms": "import app; from chalicelib.bootstrap import api_handler; api_handler.services()"}
+    cases = {
+        "base": BASE,
+        "import_app_ms": "import app; from chalicelib.bootstrap import api_handler; api_handler.services()",
+    }
     for name, build in HANDLERS.items():
         module = build.partition(".")[0]
         cases[f"import_handler_{name}_ms"] = (
