@@ -293,7 +293,7 @@ def resource(service: str, method: str, path: str, headers: Any, body: bytes, pa
 
 
 def condition_keys(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
-    """Those of `fuller_cloud`, who is to be let call a function, which records are changed, and what else is checked."""
+    """Those of `fuller_cloud`, who is let call a function, which records are changed, and what else is checked."""
     keys = fuller_cloud.condition_keys(service, action, body, params)
     name = action.partition(":")[2]
     if action == "lambda:AddPermission":
