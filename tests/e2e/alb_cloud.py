@@ -10,8 +10,8 @@ group, calls every target healthy, and knows the resources of few actions. Added
 - a target group that something forwards to cannot be deleted, and a function that load balancers may not call cannot
   be registered;
 - the quotas of an account; ids, and a * in Route 53, as AWS writes them;
-- the resources of each action, the tags of resources, `AddTags` for what is tagged as it is made, and the principal
-  of a permission for a function, so that the policies are enforced as they are.
+- the resources of each action, the tags of resources, what else an action needs (`AddTags` for what is tagged as it
+  is made), and the principal of a permission for a function, so that the policies are enforced as they are.
 https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/Welcome.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
 
@@ -308,6 +308,12 @@ def condition_keys(service: str, action: str, body: bytes, params: Any) -> dict[
             made = first.replace(f":{old}/", f":{new}/", 1) + "/0123456789abcdef" if old else first
             tags = {key: value for key, value in keys.items() if key.lower().startswith("aws:")}
             others.append((f"{ELB}:AddTags", made, tags | {f"{ELB}:createaction": name}))
+        if name in {"CreateLoadBalancer", "SetSecurityGroups"}:
+            others.append(("ec2:GetSecurityGroupsForVpc", "*", {}))
+        if name == "SetRulePriorities":  # the one change for which AWS names no tags
+            hidden = {tag["Key"] for arn in resources(params) for tag in alb._tags.get(arn, ())}
+            keys |= {f"aws:resourcetag/{tag}".lower(): None for tag in hidden}
+            others = [(action, arn, dict(keys)) for arn in more]
         keys[OTHERS] = others
     return keys
 

@@ -72,6 +72,11 @@ class AlbWorld(ProvisionWorld):
         usual = {"kind": "alb", "name": "the alb", "region": clouds.REGION, "scheme": "internal", **self.network}
         return {**usual, "certificate_arn": None, "domain": "*.alb.test", "hosted_zone_id": None, **more}
 
+    def route(self, *paths: str) -> dict[str, object]:
+        """Of the site, all of it unless paths are named."""
+        target = {"protocol": "http", "port": PORT}
+        return {"hosts": ["app.alb.test"], "paths": paths or ("/*",), "listen": {"protocol": "http"}, "target": target}
+
     def rule(self, balancer_id: str, **more: object) -> dict[str, object]:
         """For the instance."""
         return {
@@ -79,13 +84,7 @@ class AlbWorld(ProvisionWorld):
             "load_balancer_id": balancer_id,
             "idle_minutes": 60,
             "resources": {"kind": "ec2", "region": clouds.REGION, "instance_ids": [self.instance_id]},
-            "http": [
-                {
-                    "hosts": ["app.alb.test"],
-                    "listen": {"protocol": "http"},
-                    "target": {"protocol": "http", "port": PORT},
-                }
-            ],
+            "http": [self.route()],
             **more,
         }
 

@@ -7,6 +7,7 @@ after the diversion two more, which is too long for a test. The unit tests play 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +69,8 @@ def made(world: AlbWorld, **more: object) -> Alb:
     return Alb(world, created.json()["id"])
 
 
-def ruled(world: AlbWorld, alb: Alb) -> str:
-    created = world.ask("POST", "/rules", world.rule(alb.id))
+def ruled(world: AlbWorld, alb: Alb, **more: object) -> str:
+    created = world.ask("POST", "/rules", world.rule(alb.id, **more))
     assert created.status_code == 201, created.text
     id_: str = created.json()["id"]
     return id_
@@ -122,8 +123,17 @@ def test_an_alb_is_made_wakes_what_is_asked_for_and_goes_with_all_that_was_made_
     page = world.get(alb.name, "/shop?x=1")
     assert (page.status_code, page.headers["retry-after"], page.headers["cache-control"]) == (503, "2", "no-store")
     assert "app.alb.test is starting" in page.text
+    answered: set[int] = set()
 
+    def arrived() -> bool:
+        answered.add(world.get(alb.name, "/shop?x=1").status_code)
+        return 200 in answered
+
+    world.wait("the site, for who asks again and again", arrived, 45, answered)
+    assert answered == {503, 200}, "the page until the site is there, and never an error of the ALB's own"
     weights(instances=100, function=0)
+    told = world.ask("GET", f"/rules/{rule}/events").json()["items"]
+    assert any("traffic" in json.dumps(one) and one["action"] == "start" for one in told), told
     (group,) = world.elb.describe_target_groups(Names=[instances])["TargetGroups"]
     checked = world.elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
     assert [(one["Target"]["Port"], one["TargetHealth"]["State"]) for one in checked] == [(PORT, "healthy")]
@@ -160,35 +170,75 @@ def test_on_an_alb_of_the_users_own_only_what_is_ours_is_made_put_back_and_taken
     alb = made(world, existing_arn=theirs)
     ready = alb.wait_for("ready")
     assert (ready["cname"]["name"], ready["cname"]["value"]) == ("*.alb.test", ready["dns_name"])
-    rule = ruled(world, alb)
-    ours = world.wait(
-        "its listener rule", lambda: [r for r in world.rules_on(before["ListenerArn"]) if r != foreign], 30
-    )
-    (one,) = ours
-    assert one["Tags"] == {"autostop:load-balancer": alb.id, "autostop:stage": stack.STAGE, "autostop:rule": rule}
+    rule = ruled(world, alb, http=[world.route("/admin/*"), world.route()])
+
+    def ours() -> list[dict[str, Any]]:
+        found = [each for each in world.rules_on(before["ListenerArn"]) if each["RuleArn"] != foreign["RuleArn"]]
+        return sorted(found, key=lambda each: int(each["Priority"]))
+
+    admin, rest = world.wait("its listener rules", lambda: len(ours()) == 2 and ours(), 30)
+    assert [len(one["Conditions"]) for one in (admin, rest)] == [2, 1]
+    assert int(foreign["Priority"]) < int(admin["Priority"])
+    tags = {"autostop:load-balancer": alb.id, "autostop:stage": stack.STAGE, "autostop:rule": rule}
+    assert [one["Tags"] for one in (admin, rest)] == [tags, tags]
     alb.wait_for("ready")
 
+    def look_again() -> None:
+        again = world.ask("PUT", f"/load-balancers/{alb.id}", world.order(existing_arn=theirs))
+        assert again.status_code == 200, again.text
+
     evil = [{"Field": "host-header", "HostHeaderConfig": {"Values": ["evil.alb.test"]}}]
-    elb.modify_rule(RuleArn=one["RuleArn"], Conditions=evil)
+    elb.modify_rule(RuleArn=rest["RuleArn"], Conditions=evil)
     assert world.get("theirs", "/").status_code == 418
-    again = world.ask("PUT", f"/load-balancers/{alb.id}", world.order(existing_arn=theirs))
-    assert again.status_code == 200, again.text
-
-    def put_back() -> bool:
-        now = {each["RuleArn"]: each for each in world.rules_on(before["ListenerArn"])}
-        return bool(now[one["RuleArn"]]["Conditions"] == one["Conditions"])
-
-    world.wait("it is put back", put_back, 30)
+    look_again()
+    world.wait("it is put back", lambda: ours()[1]["Conditions"] == rest["Conditions"], 30)
     (drift,) = world.wait("the drift is told", alb.drifts, 10)
     assert "was changed by hand; put back: a listener rule had other conditions or another action" in drift
     assert world.get("theirs", "/").status_code in {200, 503}
+
+    alb.wait_for("ready")
+    swapped = [(admin, int(rest["Priority"]) + 1), (rest, int(rest["Priority"]))]
+    elb.set_rule_priorities(RulePriorities=[{"RuleArn": one["RuleArn"], "Priority": n} for one, n in swapped])
+    assert ours()[0]["RuleArn"] == rest["RuleArn"]
+    look_again()
+    world.wait("their order is put back", lambda: ours()[0]["RuleArn"] == admin["RuleArn"], 30)
+    world.wait("that is told, too", lambda: len(alb.drifts()) == 2, 10)
+    assert any("had its priorities changed by hand; put back" in words for words in alb.drifts())
     assert world.get("theirs", "/", host="other.alb.test").text == "not AutoStop's"
     assert untouched()
 
     assert world.ask("DELETE", f"/rules/{rule}?leave=as_is").status_code in {200, 204}
-    world.wait("its listener rule is gone", lambda: world.rules_on(before["ListenerArn"]) == [foreign], 30)
+    world.wait("its listener rules are gone", lambda: not ours(), 30)
     assert world.ask("DELETE", f"/load-balancers/{alb.id}").json()["status"] == "deleting"
     alb.wait_for("404")
     assert untouched()
+    assert world.rules_on(before["ListenerArn"]) == [foreign]
     assert elb.describe_target_groups()["TargetGroups"] == []
-    assert alb.drifts() == [drift]
+    elb.delete_load_balancer(LoadBalancerArn=theirs)
+
+
+def test_a_put_gives_it_other_groups_and_tls_and_what_comes_without_is_sent_there(world):
+    ec2, acm = world.cloud.client("ec2"), world.cloud.client("acm")
+    vpc, (group,) = world.network["vpc_id"], world.network["security_group_ids"]
+    more = ec2.create_security_group(VpcId=vpc, GroupName="more", Description="more")["GroupId"]
+    certificate = acm.request_certificate(DomainName="*.alb.test", ValidationMethod="DNS")["CertificateArn"]
+    alb = made(world)
+    arn = alb.wait_for("ready")["arn"]
+
+    wider = world.order(security_group_ids=[group, more], certificate_arn=certificate)
+    changed = world.ask("PUT", f"/load-balancers/{alb.id}", wider)
+    assert changed.status_code == 200, changed.text
+
+    def ports() -> dict[int, str]:
+        return {one["port"]: one["protocol"] for one in alb.wait_for("ready")["listeners"]}
+
+    world.wait("TLS", lambda: ports() == {80: "http", 443: "https"}, 30)
+    (standing,) = world.elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"]
+    assert set(standing["SecurityGroups"]) == {group, more}
+    away = world.get(alb.name, "/shop?x=1")
+    assert (away.status_code, away.headers["location"]) == (301, "https://app.alb.test:443/shop?x=1")
+    assert world.get(alb.name, "/", host="app.alb.test:443").status_code == 404
+
+    assert world.ask("DELETE", f"/load-balancers/{alb.id}").json()["status"] == "deleting"
+    alb.wait_for("404")
+    assert world.elb.describe_listeners(LoadBalancerArn=arn)["Listeners"] == []
