@@ -10,10 +10,8 @@ group, calls every target healthy, and knows the resources of few actions. Added
 - a target group that something forwards to cannot be deleted, and a function that load balancers may not call cannot
   be registered;
 - the quotas of an account; ids, and a * in Route 53, as AWS writes them;
-- the resources of each action, the tags of resources, what else an action needs (`AddTags` for what is tagged as it
-  is made), and the principal of a permission for a function, so that the policies are enforced as they are.
+- what each action needs (`alb_rights`), so that the policies are enforced as they are.
 https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/Welcome.html
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
 
 Still not so here: priorities may be taken twice, query parameters reach a function decoded, requests go to targets
 that are not healthy, a load balancer is active at once, and nothing is counted in CloudWatch.
@@ -21,9 +19,7 @@ that are not healthy, a load balancer is active at once, and nothing is counted 
 
 from __future__ import annotations
 
-import json
 import random
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -32,16 +28,15 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+import alb_rights
 import fuller_cloud
 from ministack.app import main
-from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import alb, ec2, lambda_svc, route53, tagging
+from ministack.services import alb, ec2, lambda_svc, route53
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ELB = "elasticloadbalancing"
 LIMITS = {
     "application-load-balancers": 50,
     "rules-per-application-load-balancer": 100,
@@ -51,18 +46,10 @@ LIMITS = {
 }
 """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html"""
 
-NEW = {
-    "CreateLoadBalancer": "loadbalancer/app/{}/0123456789abcdef",
-    "CreateTargetGroup": "targetgroup/{}/0123456789abcdef",
-}
-INSIDE = {"CreateListener": ("loadbalancer", "listener"), "CreateRule": ("listener", "listener-rule")}
-OTHERS = "what else is checked"
-"""Under this name the condition keys of a request carry the other permissions that it needs."""
-
 _parse_actions, _action_xml, _execute = alb._parse_actions, alb._action_xml, alb._execute_actions
 _normalised = route53._normalise_name
 _invoke = lambda_svc._execute_function_with_config_scope
-_of, _param = alb._p, iam_actions._query_param
+_of = alb._p
 
 
 # Actions
@@ -244,7 +231,7 @@ def register(params: dict[str, Any]) -> Any:
     arn = _of(params, "TargetGroupArn")
     for one in alb._parse_targets_param(params):
         if one["Id"].startswith("arn:aws:lambda:") and not may_call(one["Id"], arn):
-            words = f"{ELB} principal does not have permission to invoke {one['Id']} from target group {arn}"
+            words = f"{alb_rights.ELB} principal does not have permission to invoke {one['Id']} from target group {arn}"
             return alb._error("AccessDenied", words, 403)
     return alb._register_targets(params)
 
@@ -255,7 +242,7 @@ def may_call(function: str, group: str) -> bool:
     found, _, _ = lambda_svc._get_func_record_for_ref_in_scope(function, **scope)
     for one in (found or {}).get("policy", {}).get("Statement", ()):
         source = one.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "*")
-        if one["Principal"] == {"Service": f"{ELB}.amazonaws.com"} and fnmatchcase(group, source):
+        if one["Principal"] == {"Service": f"{alb_rights.ELB}.amazonaws.com"} and fnmatchcase(group, source):
             return True
     return False
 
@@ -267,76 +254,10 @@ def limits(params: dict[str, Any]) -> Any:
     return alb._xml(200, "DescribeAccountLimits", f"<Limits>{words}</Limits>")
 
 
-# Rights
-
-_enforce = iam_evaluator.enforce
-
-
-def resources(params: Any) -> list[str]:
-    """All that a request is checked on. A describe knows none."""
-    action = _param(params, "Action")
-    if action.startswith("Describe"):
-        return ["*"]
-    if action in NEW:
-        return [f"arn:aws:{ELB}:{get_region()}:{get_account_id()}:" + NEW[action].format(_param(params, "Name"))]
-    if action == "SetRulePriorities":
-        return [_param(params, name) for name in params if re.fullmatch(r"RulePriorities\.member\.\d+\.RuleArn", name)]
-    named = (_param(params, f"{kind}Arn") for kind in ("Rule", "Listener", "TargetGroup", "LoadBalancer"))
-    return [next((arn for arn in named if arn), "*")]
-
-
-def resource(service: str, method: str, path: str, headers: Any, body: bytes, params: Any, *where: str) -> str:
-    """The first of them."""
-    if service == ELB:
-        return resources(params)[0]
-    return fuller_cloud.resource(service, method, path, headers, body, params, *where)
-
-
-def condition_keys(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
-    """Those of `fuller_cloud`, who is let call a function, which records are changed, and what else is checked."""
-    keys = fuller_cloud.condition_keys(service, action, body, params)
-    name = action.partition(":")[2]
-    if action == "lambda:AddPermission":
-        keys["lambda:principal"] = json.loads(body)["Principal"]
-    if action == "route53:ChangeResourceRecordSets":
-        keys["route53:changeresourcerecordsetsrecordtypes"] = re.findall("<Type>(.+?)</Type>", body.decode())
-    if service == ELB:
-        first, *more = resources(params)
-        others = [(action, arn, {}) for arn in more]
-        if name.startswith("Create") and "aws:TagKeys" in keys:
-            old, new = INSIDE.get(name, ("", ""))
-            made = first.replace(f":{old}/", f":{new}/", 1) + "/0123456789abcdef" if old else first
-            tags = {key: value for key, value in keys.items() if key.lower().startswith("aws:")}
-            others.append((f"{ELB}:AddTags", made, tags | {f"{ELB}:createaction": name}))
-        if name in {"CreateLoadBalancer", "SetSecurityGroups"}:
-            others.append(("ec2:GetSecurityGroupsForVpc", "*", {}))
-        if name == "SetRulePriorities":  # the one change for which AWS names no tags
-            hidden = {tag["Key"] for arn in resources(params) for tag in alb._tags.get(arn, ())}
-            keys |= {f"aws:resourcetag/{tag}".lower(): None for tag in hidden}
-            others = [(action, arn, dict(keys)) for arn in more]
-        keys[OTHERS] = others
-    return keys
-
-
-def enforce(key: str, action: str, service: str, region: str, **asked: Any) -> Any:
-    """Every permission that the request needs."""
-    context = dict(asked.pop("service_context", None) or {})
-    others = context.pop(OTHERS, ())
-    denied = _enforce(key, action, service, region, service_context=context, **asked)
-    for other, arn, keys in others:
-        denied = denied or _enforce(key, other, service, region, resource_arn=arn, service_context=keys)
-    return denied
-
-
-def elb_tags() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """By ARN."""
-    yield from alb._tags.items()
-
-
 def fill() -> None:
     """Put all of it into the emulator that is to run in this process."""
     fuller_cloud.fill()
-    iam_actions._BOTOCORE_SERVICE_MAP[ELB] = ["elbv2"]
+    alb_rights.fill()
     route53._normalise_name = lambda name: _normalised(name).replace("*", "\\052")
     alb._short_id = lambda: f"{random.getrandbits(64):016x}"
     alb._parse_actions, alb._action_xml, alb._execute_actions = parse_actions, action_xml, execute
@@ -349,10 +270,6 @@ def fill() -> None:
         "DescribeTargetHealth": health,
         "RegisterTargets": register,
     }
-    iam_actions.extract_resource_arn = resource
-    iam_actions.request_tag_context = condition_keys
-    iam_evaluator.enforce = enforce
-    tagging._RESOURCE_TAG_COLLECTORS[ELB] = elb_tags
     threading.Thread(target=check_for_ever, daemon=True).start()
 
 
