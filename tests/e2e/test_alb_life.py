@@ -2,7 +2,7 @@
 
 The cloud is MiniStack with what it lacks of Elastic Load Balancing (`alb_cloud` says what). That an idle rule is
 diverted and stopped is not played here: what an ALB's metrics prove ends two minutes before now, and what they prove
-after the diversion two more, which is too long for a test. The unit tests play it with a clock of their own.
+after the diversion is as late, so that it takes seven minutes. The unit tests play it with a clock of their own.
 """
 
 from __future__ import annotations
