@@ -1,7 +1,8 @@
 """What the functions may do about ALBs: look at all, make with our tag, and change only what has it.
 
 Elastic Load Balancing takes conditions on tags for listeners and listener rules too, so that on an ALB of the user's
-own nothing but rules of ours can be changed.
+own nothing but rules of ours can be changed. Only for the order of rules it names no tags, neither in the reference nor
+in AWS's own AmazonEKSLoadBalancingPolicy, which has all else under a tag: a condition there would refuse every move.
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
 """
 
@@ -45,11 +46,13 @@ def making() -> list[dict[str, Any]]:
     return [
         _allow(
             "LookAtAlbs",
-            # ELB asks for EC2's with the rights of whoever has it make a load balancer.
+            # ELB asks for EC2's with the rights of whoever has it make a load balancer, or put it into other groups.
+            # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/ElasticLoadBalancingFullAccess.html
             [
                 "ec2:DescribeAccountAttributes",
                 "ec2:DescribeInternetGateways",
                 "ec2:DescribeSubnets",
+                "ec2:GetSecurityGroupsForVpc",
                 *_LOOK,
                 *(f"elasticloadbalancing:{action}" for action in look),
             ],
@@ -83,13 +86,13 @@ def making() -> list[dict[str, Any]]:
                     "ModifyTargetGroup",
                     "ModifyTargetGroupAttributes",
                     "RegisterTargets",
-                    "SetRulePriorities",
                     "SetSecurityGroups",
                 )
             ],
             [*_OURS, _LISTENERS, _RULES],
             tagged,
         ),
+        _allow("OrderRules", ["elasticloadbalancing:SetRulePriorities"], [_RULES]),
         _allow("Functions", ["lambda:GetFunctionConfiguration", "lambda:GetPolicy"], [FUNCTIONS]),
         _allow(
             "AllowFunctions",
@@ -119,9 +122,9 @@ def bounding() -> list[dict[str, Any]]:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    changes = [f"elasticloadbalancing:{verb}*" for verb in ("De", "Modify", "Register", "Set")]
+    changes = [f"elasticloadbalancing:{verb}*" for verb in ("De", "Modify", "Register", "SetS")]
     shorter: dict[str, dict[str, Any]] = {
-        "LookAtAlbs": {"Action": ["ec2:Describe*", "elasticloadbalancing:Describe*"]},
+        "LookAtAlbs": {"Action": ["ec2:Describe*", "ec2:GetSec*", "elasticloadbalancing:Describe*"]},
         "MakeAlbs": {"Action": ["elasticloadbalancing:Create*"], "Resource": [f"{_ELB}:*"]},
         "TagAlbs": {"Resource": [f"{_ELB}:*"]},
         "ChangeAlbs": {"Action": changes, "Resource": [f"{_ELB}:*"]},

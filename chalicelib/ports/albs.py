@@ -65,7 +65,7 @@ class Albs(Protocol):
 
 
 class AlbRules(Protocol):
-    """Listener rules. All raise CloudError, ThrottledError."""
+    """Listener rules. All raise CloudError, ThrottledError; NotYetError where somebody took a priority meanwhile."""
 
     def find(self, region: str, listener_arns: Sequence[str]) -> Sequence[SeenRule]:
         """All but the default ones, of others too; the tags of other stages are those of others."""

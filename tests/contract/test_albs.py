@@ -149,13 +149,13 @@ class TestRules:
         now = {one.arn: one.priority for one in bench.rules.find(REGION, [listener.arn])}
         assert now == dict(zip((first.arn, second.arn), numbers, strict=True))
 
-    def test_a_priority_that_is_taken_is_refused(self, bench):
+    def test_a_priority_that_somebody_took_since_the_look_is_refused_for_now_the_next_look_gives_another(self, bench):
         balancer, listener, group, function = listening(bench)
         rule = MakeRule(listener.arn, 7, RULE, Forward(((group, 0), (function, 100))))
         bench.rules.create(balancer, rule)
         with pytest.raises(CloudError) as caught:
             bench.rules.create(balancer, rule)
-        assert (caught.value.code, caught.value.retryable) == ("PriorityInUse", False)
+        assert (caught.value.code, caught.value.retryable) == ("PriorityInUse", True)
 
     def test_those_of_others_are_shown_as_theirs(self, bench):
         arn = bench.their_listener(bench.their_alb(bench.balancer()))

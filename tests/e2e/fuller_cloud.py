@@ -154,7 +154,8 @@ def ec2_tags() -> Iterator[tuple[str, list[dict[str, str]]]]:
             yield f"arn:aws:ec2:{get_region()}:{get_account_id()}:{kind}/{id_}", tags
 
 
-if __name__ == "__main__":
+def fill() -> None:
+    """Put all of it into the emulator that is to run in this process."""
     ec2._ACTION_MAP |= {
         "DescribeAddresses": addresses,
         "DescribeInstanceAttribute": attribute,
@@ -165,4 +166,8 @@ if __name__ == "__main__":
     iam_actions.verified_access_resource_arns = ec2_resources
     iam_actions.request_tag_context = condition_keys
     tagging._RESOURCE_TAG_COLLECTORS["ec2"] = ec2_tags
+
+
+if __name__ == "__main__":
+    fill()
     main()

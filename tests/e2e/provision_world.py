@@ -25,9 +25,10 @@ BOOTSTRAP = "from chalicelib.bootstrap import api_handler; print(api_handler.cre
 
 @dataclass(slots=True)
 class ProvisionWorld:
-    """What runs, and the account it runs in."""
+    """What runs, and the account it runs in. `program`: the cloud, a script."""
 
     home: Path
+    program: Path = FULLER
     processes: Processes = field(init=False)
     cloud: clouds.Cloud = field(init=False)
     deployed: stack.Deployed = field(init=False)
@@ -37,7 +38,7 @@ class ProvisionWorld:
     def set_up(self) -> None:
         """Cloud, app, first key, network."""
         self.processes = Processes(self.home / "logs")
-        self.cloud = clouds.start(self.processes, self.home, (str(FULLER),))
+        self.cloud = clouds.start(self.processes, self.home, (str(self.program),))
         self.deployed = stack.deploy(self.cloud)
         self.admin_key = self._first_key()
         self.network = self._make_network()

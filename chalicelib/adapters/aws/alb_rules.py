@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.aws.alb_actions import action_of, as_actions, as_conditions, conditions_of
 from chalicelib.adapters.aws.alb_tags import RULE_TAG, elb, owner, tags, tags_of
 from chalicelib.adapters.aws.errors import passed_over, translated
 from chalicelib.domain.alb_seen import SeenRule
+from chalicelib.domain.errors import CloudError, NotYetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from chalicelib.domain.alb_plan import MakeRule, SetRule
     from chalicelib.domain.load_balancers import LoadBalancer
+
+
+@contextmanager
+def _raced() -> Iterator[None]:
+    """As `translated`, but a priority that somebody took since the look is refused for now: the next finds it taken."""
+    try:
+        with translated():
+            yield
+    except CloudError as error:
+        if error.code == "PriorityInUse":
+            raise NotYetError(error.code, error.message) from error
+        raise
 
 
 class AwsAlbRules:
@@ -32,7 +46,7 @@ class AwsAlbRules:
         return [self._seen(arn, rule, tagged.get(rule["RuleArn"], {})) for arn, rule in found]
 
     def create(self, balancer: LoadBalancer, rule: MakeRule) -> None:
-        with translated():
+        with _raced():
             elb(balancer.region).create_rule(
                 ListenerArn=rule.listener_arn,
                 Priority=rule.priority,
@@ -48,7 +62,7 @@ class AwsAlbRules:
             )
 
     def move(self, balancer: LoadBalancer, priorities: Sequence[tuple[str, int]]) -> None:
-        with translated():
+        with _raced():
             moved = [{"RuleArn": arn, "Priority": number} for arn, number in priorities]
             elb(balancer.region).set_rule_priorities(RulePriorities=moved)
 

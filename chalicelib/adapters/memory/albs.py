@@ -196,7 +196,7 @@ class FakeAlbRules:
     def _free(self, listener_arn: str, priority: int, but: frozenset[str] = frozenset()) -> None:
         for rule in self._elb.rules.values():
             if (rule.listener_arn, rule.priority) == (listener_arn, priority) and rule.arn not in but:
-                raise CloudError("PriorityInUse", f"Priority '{priority}' is currently in use")
+                raise NotYetError("PriorityInUse", f"Priority '{priority}' is currently in use")
 
     def _known(self, action: Forward | Redirect) -> Forward | Redirect:
         if isinstance(action, Forward) and (missing := action.arns - self._elb.groups.keys()):

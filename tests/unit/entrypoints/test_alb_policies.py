@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent.parent
 FUNCTION = "autostop-test-warm_up"
 NEW = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}"
+SEEN_BY_ELB = "ec2:GetSecurityGroupsForVpc"
+"""Asked for with the rights of who puts a load balancer into groups; without it AWS refuses to make one.
+https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/3917"""
+UNTAGGED = {"elasticloadbalancing:SetRulePriorities", "elasticloadbalancing:SetWebAcl"}
+"""The only changes for which the reference of `asked` has no key for the tags of a resource."""
 KINDS = ("LoadBalancerArn", "ListenerArn", "RuleArn", "TargetGroupArn")
 
 
@@ -37,6 +42,8 @@ def asked(service: str, operation: str, params: dict[str, Any]) -> Iterator[tupl
     """
     if service == "elbv2":
         action = f"elasticloadbalancing:{operation}"
+        if operation in {"CreateLoadBalancer", "SetSecurityGroups"}:
+            yield SEEN_BY_ELB, "*"
         if operation.startswith("Describe"):
             yield action, "*"
         elif operation == "CreateLoadBalancer":
@@ -197,12 +204,22 @@ def statements(document: dict[str, Any], action: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("document", [policy("provision"), boundary("provision")])
 @pytest.mark.parametrize(
     "action",
-    ["ModifyRule", "DeleteRule", "SetRulePriorities", "DeleteLoadBalancer", "ModifyListener", "DeleteListener"],
+    ["ModifyRule", "DeleteRule", "DeleteLoadBalancer", "ModifyListener", "DeleteListener"],
 )
 def test_what_has_not_our_tag_may_not_be_changed(document: dict[str, Any], action: str) -> None:
     found = statements(document, f"elasticloadbalancing:{action}")
     assert found
     assert all(one["Condition"] == {"Null": {"aws:ResourceTag/autostop:load-balancer": "false"}} for one in found)
+
+
+@pytest.mark.parametrize("document", [policy("provision"), boundary("provision")])
+def test_the_order_of_rules_hangs_on_no_tag_because_aws_names_none_when_it_checks_that(
+    document: dict[str, Any],
+) -> None:
+    for action in UNTAGGED:
+        assert not any("aws:ResourceTag" in json.dumps(one.get("Condition")) for one in statements(document, action))
+    (order,) = statements(document, "elasticloadbalancing:SetRulePriorities")
+    assert order["Resource"] == ["arn:*:elasticloadbalancing:*:*:listener-rule/app/*"]
 
 
 @pytest.mark.parametrize("document", [policy("provision"), boundary("provision")])
