@@ -6,12 +6,11 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balance
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.aws.clients import client
-from chalicelib.adapters.aws.cloudwatch import BATCH, UNREAD, CloudWatch
-from chalicelib.adapters.aws.errors import translated
+from chalicelib.adapters.aws.cloudwatch import BATCH, CloudWatch, results
 from chalicelib.domain.guards import Sample
 
 if TYPE_CHECKING:
@@ -56,26 +55,12 @@ def _read(
     first, last = _minute(start), _minute(end)
     if first >= last:
         return
-    request: dict[str, Any] = {
-        "MetricDataQueries": [_query(n, each) for n, each in enumerate(series)],
-        "StartTime": first,
-        "EndTime": last,
-        "ScanBy": "TimestampAscending",
-    }
-    pages: Iterator[dict[str, Any]] = iter(cloudwatch.get_paginator("get_metric_data").paginate(**request))
-    while True:
-        with translated():
-            answer = next(pages, None)
-        if answer is None:
-            return
-        for result in answer["MetricDataResults"]:
-            each = series[int(result["Id"].removeprefix("m"))]
-            if result.get("StatusCode") in UNREAD:
-                yield each, None
-                continue
-            points = zip(result["Timestamps"], result["Values"], strict=True)
-            samples = [Sample(at.astimezone(UTC), MINUTE, value) for at, value in points]
-            yield each, [sample for sample in samples if sample.end <= end]
+    for n, points in results(cloudwatch, [_query(n, each) for n, each in enumerate(series)], first, last):
+        if points is None:
+            yield series[n], None
+            continue
+        samples = [Sample(at, MINUTE, value) for at, value in points]
+        yield series[n], [sample for sample in samples if sample.end <= end]
 
 
 def _minute(at: datetime) -> datetime:

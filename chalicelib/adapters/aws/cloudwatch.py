@@ -100,10 +100,24 @@ def _read(
     first, last = _floor(start, timedelta(minutes=5)), _floor(end, timedelta(minutes=1))
     if first >= last:  # what CloudWatch refuses: no period is whole in between
         return
+    for n, points in results(cloudwatch, [_query(n, each) for n, each in enumerate(series)], first, last):
+        source = _SOURCES[series[n].ref.kind, series[n].metric]
+        samples = [Sample(at, source.period, value * source.scale) for at, value in points or ()]
+        # The period that is under way is not whole yet, and one from before `start` was not asked for.
+        yield series[n], [sample for sample in samples if start <= sample.start and sample.end <= end]
+
+
+def results(
+    cloudwatch: CloudWatch, queries: Sequence[dict[str, Any]], start: datetime, end: datetime
+) -> Iterator[tuple[int, list[tuple[datetime, float]] | None]]:
+    """One GetMetricData, page by page: the number of a query and its points, None where it could not be read.
+
+    The ids of the queries are m0, m1 …; one whose points are on two pages comes twice.
+    """
     request: dict[str, Any] = {
-        "MetricDataQueries": [_query(n, each) for n, each in enumerate(series)],
-        "StartTime": first,
-        "EndTime": last,
+        "MetricDataQueries": queries,
+        "StartTime": start,
+        "EndTime": end,
         "ScanBy": "TimestampAscending",
     }
     # The paginator refuses a token that comes twice, where a loop of our own would never end.
@@ -114,19 +128,12 @@ def _read(
         if answer is None:
             return
         for result in answer["MetricDataResults"]:
+            n = int(result["Id"].removeprefix("m"))
             if result.get("StatusCode") in UNREAD:
+                yield n, None
                 continue
-            each = series[int(result["Id"].removeprefix("m"))]
-            source = _SOURCES[each.ref.kind, each.metric]
-            yield (
-                each,
-                [
-                    Sample(at.astimezone(UTC), source.period, value * source.scale)
-                    for at, value in zip(result["Timestamps"], result["Values"], strict=True)
-                    # The period that is under way is not whole yet, and one from before `start` was not asked for.
-                    if start <= at.astimezone(UTC) and at.astimezone(UTC) + source.period <= end
-                ],
-            )
+            points = zip(result["Timestamps"], result["Values"], strict=True)
+            yield n, [(at.astimezone(UTC), value) for at, value in points]
 
 
 def _floor(at: datetime, period: timedelta) -> datetime:
