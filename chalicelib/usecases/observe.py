@@ -17,6 +17,7 @@ from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import recurring
 from chalicelib.domain.wish import waits_for_guards
+from chalicelib.ports import LastActivity
 from chalicelib.usecases.metric_sources import MetricReader
 
 if TYPE_CHECKING:
@@ -78,10 +79,6 @@ class Surroundings:
             return self.measured[rule.id].sources
         return self.sources.get(rule.spec.load_balancer_id or "", ())
 
-    def used(self, rule: Rule) -> Use | None:
-        """The newest use that a source of its own saw."""
-        return self.measured[rule.id].last_use if rule.id in self.measured else None
-
 
 @dataclass(slots=True)
 class Observer:
@@ -119,7 +116,7 @@ class Observer:
             account=self.account.settings(),
             traffic=traffic,
             targets_healthy=self._targets_healthy(rules, resources, traffic) if traffic else {},
-            measured=MetricReader(self.guards.metrics).read(rules, resources, now),
+            measured=self._measured(rules, resources, now),
             interfaces=self.flows.look(rules, resources, now),
         )
         if traffic:
@@ -147,7 +144,7 @@ class Observer:
         return Facts(
             own,
             sources,
-            last_use(rule, known, seen.used(rule)),
+            last_use(rule, known),
             healthy,
             health_source,
             schedules,
@@ -159,6 +156,16 @@ class Observer:
             seen.account.paused,
             seen.restarted_by_aws,
         )
+
+    def _measured(
+        self, rules: Sequence[Rule], resources: Mapping[ResourceRef, ObservedResource], now: datetime
+    ) -> dict[str, Watched]:
+        """What was used is stored first: whoever then reads the activity has it beside its proof."""
+        found = MetricReader(self.guards.metrics).read(rules, resources, now)
+        for id_, watched in found.items():
+            if watched.last_use is not None:
+                self.activity.seen(id_, LastActivity(watched.last_use.source, watched.last_use.at))
+        return found
 
     def _targets_healthy(
         self,
@@ -249,11 +256,9 @@ def _probed(rule: Rule, sources: Sequence[Source]) -> bool:
     return rule.spec.load_balancer_id is not None and (not sources or any(source.diverts for source in sources))
 
 
-def last_use(rule: Rule, known: ActivityFacts, seen: Use | None = None) -> Use | None:
-    """The newest use that anything has told us of: a source's activity, stored or just `seen`, or a wake."""
+def last_use(rule: Rule, known: ActivityFacts) -> Use | None:
+    """The newest use that anything has told us of: a source's activity, or a wake."""
     uses = [Use(last.at, last.source) for last in known.last if last.source != HEARTBEAT]
-    if seen is not None:
-        uses.append(seen)
     if rule.status.woken_at is not None:
         uses.append(Use(rule.status.woken_at, rule.status.woken_by or "wake"))
     return max(uses, key=lambda use: use.at, default=None)

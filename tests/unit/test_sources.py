@@ -185,6 +185,9 @@ def test_a_quiet_processor_stops_it_and_a_busy_one_does_not():
     world.metrics.put(series, 40)
     world.live(3 * IDLE)
     assert world.stops() == []
+    (last,) = [one for one in world.stores.activity.facts("ru_1").last if one.source.startswith("cloudwatch")]
+    assert last.source == f"cloudwatch CPUUtilization of {world.ref.id}"
+    assert world.clock.now() - last.at < 15 * MINUTE
     world.metrics.put(series, 3)
     world.live(3 * IDLE)
     assert world.state is RuleState.DOWN
