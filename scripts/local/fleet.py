@@ -1,8 +1,9 @@
 """The fleet: local processes' worth of guests, up and down as the emulated EC2 says, after a boot delay.
 
-`python -m scripts.local.fleet SETTINGS.json`. Each guest listens on its instance's private address. Every transition
-seen is told to the deployed `ec2_state` function in AWS's documented form, because the emulator refuses events of
-source aws.ec2, and one JSON line of it is printed.
+`python -m scripts.local.fleet SETTINGS.json`. Each guest listens on its instance's private address. There may be
+databases (scripts/local/databases.py), and guests with an interface have flow logs (scripts/local/flows.py). Every
+transition seen is told to the deployed `ec2_state` function in AWS's documented form, because the emulator refuses
+events of source aws.ec2, and one JSON line of it is printed.
 """
 
 from __future__ import annotations
@@ -115,13 +116,18 @@ class Fleet:
 
     async def run(self) -> None:
         """Until killed."""
-        function, boot = self._settings["rds_state"], self._settings["boot_seconds"]
-        databases = [Database(self._cloud, one, boot, function, say) for one in self._settings["databases"]]
-        group, window = self._settings["flow_log_group"], self._settings["flow_log_window"]
-        logs = [
-            write_for_ever(self._cloud, group, log, window, partial(self._runs, id_)) for id_, log in self._logs.items()
+        settings = self._settings
+        databases = [
+            Database(self._cloud, one, settings["boot_seconds"], settings["rds_state"], say).run()
+            for one in settings.get("databases", ())
         ]
-        await asyncio.gather(self._instances(), *(database.run() for database in databases), *logs)
+        logs = [
+            write_for_ever(
+                self._cloud, settings["flow_log_group"], log, settings["flow_log_window"], partial(self._runs, id_)
+            )
+            for id_, log in self._logs.items()
+        ]
+        await asyncio.gather(self._instances(), *databases, *logs)
 
     def _runs(self, id_: str) -> bool:
         return self._states.get(id_) == "running"
