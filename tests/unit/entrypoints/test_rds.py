@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.unit.entrypoints.conftest import Stage
 
 HERE = Place(ResourceKind.RDS, REGION)
+HALF_HOUR = timedelta(minutes=30)
 MASTER = {"MasterUsername": "somebody", "MasterUserPassword": "not-a-secret"}
 
 
@@ -31,11 +32,30 @@ def database_rule(stage: Stage, id_: str, **changes: Any) -> None:
     stage.add_rule(id_, **(alone | changes))
 
 
+def windows_far_from(now: datetime) -> dict[str, str]:
+    """Three days away, and the backup half a day from the maintenance: moto refuses windows whose hours meet."""
+    maintenance = now + timedelta(days=3)
+    backup = maintenance + timedelta(hours=12)
+    return {
+        "PreferredMaintenanceWindow": f"{maintenance:%a:%H:%M}-{maintenance + HALF_HOUR:%a:%H:%M}".lower(),
+        "PreferredBackupWindow": f"{backup:%H:%M}-{backup + HALF_HOUR:%H:%M}",
+    }
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_a_database_of_these_tests_can_be_made_at_any_hour(stage: Stage, hour: int) -> None:
+    """CI failed at 13:10 UTC: moto's own backup window begins at 13:14."""
+    rds: Any = boto3.client("rds", region_name=REGION)
+    windows = windows_far_from(datetime(2026, 11, 25, hour, 14, tzinfo=UTC))
+    settings = {"Engine": "mysql", "DBInstanceClass": "db.t4g.micro", "AllocatedStorage": 20}
+    made = rds.create_db_instance(DBInstanceIdentifier=f"at-{hour}", **settings, **MASTER, **windows)
+    assert made["DBInstance"]["PreferredBackupWindow"] == windows["PreferredBackupWindow"]
+
+
 def make(name: str, *, cluster: bool) -> Any:
     """A database far from its maintenance window, whatever the day is: the functions have a clock of their own."""
     rds: Any = boto3.client("rds", region_name=REGION)
-    far = datetime.now(UTC) + timedelta(days=3)
-    window = {"PreferredMaintenanceWindow": f"{far:%a:%H:%M}-{far + timedelta(minutes=30):%a:%H:%M}".lower()}
+    window = windows_far_from(datetime.now(UTC))
     for listed in rds.describe_db_instances()["DBInstances"]:
         rds.delete_db_instance(DBInstanceIdentifier=listed["DBInstanceIdentifier"], SkipFinalSnapshot=True)
     for listed in rds.describe_db_clusters()["DBClusters"]:
