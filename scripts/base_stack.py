@@ -9,6 +9,12 @@ from typing import Any
 from chalicelib.adapters.dynamodb.tables import table_resources
 from scripts import policies
 
+CLOSED = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+"""What keeps a bucket private, whatever somebody does to it later."""
+
+GOES = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+"""With the stack: messages and lines live for days anyway."""
+
 VISIBILITY = 6
 """Times the function's timeout: what AWS asks of queues that feed functions.
 
@@ -26,6 +32,7 @@ def template(stage: str) -> dict[str, Any]:
             **table_resources(f"{prefix}-", protect=stage != "local"),
             "DeadLetters": {
                 "Type": "AWS::SQS::Queue",
+                **GOES,
                 "Properties": {"QueueName": f"{prefix}-dead-letters", "MessageRetentionPeriod": 1209600},
             },
             "Reconcile": _queue(f"{prefix}-reconcile", 60),
@@ -48,18 +55,23 @@ def template(stage: str) -> dict[str, Any]:
             },
             "FlowLogs": {
                 "Type": "AWS::Logs::LogGroup",
+                **GOES,
                 "Properties": {"LogGroupName": f"/autostop/{stage}/flow", "RetentionInDays": 1},
             },
             "FlowLogsRole": _flow_logs_role(stage),
             "ProxyLogs": {
                 "Type": "AWS::Logs::LogGroup",
+                **GOES,
                 "Properties": {"LogGroupName": f"/autostop/{stage}/proxy", "RetentionInDays": 7},
             },
+            **_function_logs(stage),
+            "State": _state(stage),
         },
         "Outputs": {
             "QueueUrl": {"Value": {"Ref": "Reconcile"}},
             "ProvisionQueueUrl": {"Value": {"Ref": "Provision"}},
             "ProxyBoundaryArn": {"Value": {"Ref": "ProxyBoundary"}},
+            "StateBucket": {"Value": {"Ref": "State"}},
         },
     }
 
@@ -134,115 +146,69 @@ def _flow_logs_role(stage: str) -> dict[str, Any]:
     }
 
 
-def _subscribed(function: str, group: str) -> dict[str, Any]:
-    """A function that is sent what comes to a log group."""
-    source = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{group}:*"}
-    return {
-        f"{function}Permission": {
-            "Type": "AWS::Lambda::Permission",
-            "Properties": {
-                "Action": "lambda:InvokeFunction",
-                "FunctionName": {"Fn::GetAtt": [function, "Arn"]},
-                "Principal": "logs.amazonaws.com",
-                "SourceArn": source,
-            },
-        },
-        f"{function}Subscription": {
-            "Type": "AWS::Logs::SubscriptionFilter",
-            "DependsOn": f"{function}Permission",
-            "Properties": {
-                "LogGroupName": group,
-                "FilterPattern": "",
-                "DestinationArn": {"Fn::GetAtt": [function, "Arn"]},
-            },
-        },
-    }
+def _function_logs(stage: str) -> dict[str, Any]:
+    """The functions' own log groups, so that none of them keeps its lines for ever.
 
-
-def _alb_logs(stage: str) -> dict[str, Any]:
-    """A bucket for the access logs of ALBs, which tells the function of each file; or one of the user's own is used.
-
-    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+    Where the functions ran before this stack was there, the groups exist: `Retain` lets CloudFormation take them on.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
-    bucket = {"Fn::Sub": f"autostop-{stage}-alb-logs-${{AWS::AccountId}}-${{AWS::Region}}"}
-    arn = f"arn:${{AWS::Partition}}:s3:::autostop-{stage}-alb-logs-${{AWS::AccountId}}-${{AWS::Region}}"
-    function = {"Fn::GetAtt": ["AlbLogs", "Arn"]}
-    only_logs = {"S3Key": {"Rules": [{"Name": "suffix", "Value": ".log.gz"}]}}
-    told = {"Event": "s3:ObjectCreated:*", "Filter": only_logs, "Function": function}
-    # Elastic Load Balancing can write to no bucket that is encrypted with a KMS key.
-    encrypted = {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
     return {
-        "AlbLogsPermission": {
-            "Type": "AWS::Lambda::Permission",
-            "Properties": {
-                "Action": "lambda:InvokeFunction",
-                "FunctionName": function,
-                "Principal": "s3.amazonaws.com",
-                "SourceAccount": {"Ref": "AWS::AccountId"},
-                "SourceArn": {"Fn::Sub": arn},
+        f"{logical_name(function)}Lines": {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {"LogGroupName": log_group_of(stage, function), "RetentionInDays": 30},
+        }
+        for function in policies.TABLES
+    }
+
+
+def _state(stage: str) -> dict[str, Any]:
+    """What a deploy leaves for the next one, from whatever checkout: `scripts/deployment` writes it."""
+    name = {"Fn::Sub": f"autostop-{stage}-state-${{AWS::AccountId}}-${{AWS::Region}}"}
+    return {
+        "Type": "AWS::S3::Bucket",
+        **GOES,
+        "Properties": {
+            "BucketName": name,
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
             },
-        },
-        "AlbLogsBucket": {
-            "Type": "AWS::S3::Bucket",
-            "DependsOn": "AlbLogsPermission",
-            "Properties": {
-                "BucketName": bucket,
-                "BucketEncryption": {"ServerSideEncryptionConfiguration": [encrypted]},
-                "LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "ExpirationInDays": 7}]},
-                "NotificationConfiguration": {"LambdaConfigurations": [told]},
-                "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
+            "LifecycleConfiguration": {
+                "Rules": [{"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 90}}]
             },
-        },
-        "AlbLogsBucketPolicy": {
-            "Type": "AWS::S3::BucketPolicy",
-            "Properties": {
-                "Bucket": {"Ref": "AlbLogsBucket"},
-                "PolicyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
-                            "Action": "s3:PutObject",
-                            "Resource": {"Fn::Sub": f"{arn}/*AWSLogs/${{AWS::AccountId}}/*"},
-                        }
-                    ],
-                },
-            },
+            "PublicAccessBlockConfiguration": dict.fromkeys(CLOSED, True),
         },
     }
+
+
+def function_name(stage: str, function: str) -> str:
+    """As `chalice deploy` names it: the one of the API after the app and the stage alone."""
+    return f"autostop-{stage}" if function == "api_handler" else f"autostop-{stage}-{function}"
+
+
+def log_group_of(stage: str, function: str) -> str:
+    """Where a function's lines go, however it was deployed."""
+    return f"/aws/lambda/{function_name(stage, function)}"
+
+
+def logical_name(function: str) -> str:
+    """As `chalice package` names it in its template."""
+    return "APIHandler" if function == "api_handler" else "".join(part.title() for part in function.split("_"))
 
 
 def _queue(name: str, timeout: int) -> dict[str, Any]:
     """A queue in front of a function that runs for `timeout` seconds at most; what fails three times is kept."""
     return {
         "Type": "AWS::SQS::Queue",
+        **GOES,
         "Properties": {
             "QueueName": name,
             "VisibilityTimeout": VISIBILITY * timeout,
             "MessageRetentionPeriod": 3600,
             "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}, "maxReceiveCount": 3},
         },
-    }
-
-
-def merged(stage: str) -> dict[str, Any]:
-    """What Chalice cannot say: merged into the packaged template (`chalice package --merge-template`)."""
-    boundary = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/autostop-{stage}-provision-boundary"
-    # CloudFormation names functions itself; only `chalice deploy` names them after the app and the stage.
-    warm_up = {"AUTOSTOP_WARM_UP_FUNCTION_ARN": {"Fn::GetAtt": ["WarmUp", "Arn"]}}
-    knows_it = {"Properties": {"Environment": {"Variables": warm_up}}}
-    return {
-        "Resources": {
-            **_alb_logs(stage),
-            **_subscribed("FlowLogs", f"/autostop/{stage}/flow"),
-            **_subscribed("ProxyLogs", f"/autostop/{stage}/proxy"),
-            "APIHandler": knows_it,
-            "Provision": knows_it,
-            "ProvisionSweep": knows_it,
-            "ProvisionRole": {"Properties": {"PermissionsBoundary": {"Fn::Sub": boundary}}},
-        }
     }
 
 

@@ -103,6 +103,8 @@ RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "provision", "provision_sweep", *LOOKS_FOR_TAGS})
 PROVISIONS = frozenset({"provision"})
 TRACED = frozenset(TABLES)
+INVOKED_BY_EVENTS = frozenset(TABLES) - {"api_handler", "provision", "reconcile", "warm_up"}
+"""Of EventBridge, logs and S3, nobody waits for an answer; what they fail at goes to the dead-letter queue."""
 NAMES_SECRETS = frozenset({"api_handler"})
 LOOKS_AT_ALBS = frozenset({"api_handler"})
 PRICED = frozenset({"api_handler", "savings_rollup"})
@@ -168,6 +170,7 @@ CONNECTS = frozenset({"api_handler", "reconcile", *LOOKS_FOR_TAGS})
 CONNECTOR_ROLES = "arn:*:iam::*:role/autostop-*"
 QUEUE = "arn:*:sqs:*:*:autostop-*-reconcile"
 PROVISION_QUEUE = "arn:*:sqs:*:*:autostop-*-provision"
+DEAD_LETTERS = "arn:*:sqs:*:*:autostop-*-dead-letters"
 
 
 def policy(function: str) -> dict[str, Any]:
@@ -217,7 +220,10 @@ def boundary(function: str) -> dict[str, Any]:
 def _queues(function: str) -> list[dict[str, Any]]:
     statements: list[dict[str, Any]] = []
     if function in SENDS:
+        # AWS asks for sqs:SendMessage alone, of batches too; the embedded cloud for the other.
         statements.append(_allow("Send", ["sqs:SendMessage", "sqs:SendMessageBatch"], [QUEUE]))
+    if function in INVOKED_BY_EVENTS:
+        statements.append(_allow("Failures", ["sqs:SendMessage"], [DEAD_LETTERS]))
     if function in RECEIVES:
         # Creating the event source mapping checks these too, under this role.
         statements.append(_allow("Receive", RECEIVE, [QUEUE]))

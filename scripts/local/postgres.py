@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from scripts.children import PR_SET_PDEATHSIG
 from scripts.local.private import cleaner
-from scripts.local.processes import PR_SET_PDEATHSIG
 from scripts.local.sockets import listens
 
 USER = "demo"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,15 +10,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scripts.children import die_with_parent
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent() -> None:
-    """Runs in the child before exec: the kernel kills it when the parent is gone (prctl(2))."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclass(slots=True)
@@ -39,7 +33,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=env,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  (no threads of ours hold locks here)
+                preexec_fn=die_with_parent,  # noqa: PLW1509  (no threads of ours hold locks here)
                 start_new_session=True,
             )
         self.running[name] = child

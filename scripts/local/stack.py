@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts import base_stack
+from scripts import base_stack, beyond_chalice
+from scripts.deployment import sources
 from scripts.local.cloud import REGION
 
 if TYPE_CHECKING:
@@ -37,14 +37,10 @@ class Deployed:
 
 def package() -> Path:
     """`chalice package`, unless nothing changed since the last; answers the folder with sam.json and the zip."""
-    digest = hashlib.sha256()
-    sources = [ROOT / "app.py", ROOT / "requirements.txt", *_of_the_package()]
-    sources += sorted((ROOT / ".chalice").glob("*.json"))
-    for source in sources:
-        digest.update(str(source.relative_to(ROOT)).encode() + b"\0" + source.read_bytes())
-    merged = json.dumps(base_stack.merged(STAGE))
-    digest.update(merged.encode())
-    target = BUILD / digest.hexdigest()[:16]
+    merged = json.dumps(beyond_chalice.merged(STAGE))
+    files = [*sources.of_the_package(ROOT), ROOT / ".chalice" / "config.json"]
+    digest = sources.digest(ROOT, files, merged)
+    target = BUILD / digest[:16]
     if (target / "sam.json").exists():
         return target
     merge = BUILD / "merge.json"
@@ -62,11 +58,6 @@ def package() -> Path:
     if done.returncode != 0:
         raise RuntimeError(f"chalice package failed (is PyPI reachable?):\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
     return target
-
-
-def _of_the_package() -> list[Path]:
-    """All of chalicelib: Chalice packs the templates, too."""
-    return sorted(p for p in (ROOT / "chalicelib").rglob("*") if p.is_file() and p.suffix != ".pyc")
 
 
 def deploy(cloud: Cloud) -> Deployed:

@@ -30,7 +30,7 @@ def _resource(model: type[Model], prefix: str, *, protect: bool) -> dict[str, An
     properties: dict[str, Any] = {
         "TableName": prefix + SHORT_NAMES[model],
         "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": schema["key_schema"],
+        "KeySchema": _hash_first(schema["key_schema"]),
         "AttributeDefinitions": schema["attribute_definitions"],
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": protect},
         "DeletionProtectionEnabled": protect,
@@ -41,7 +41,7 @@ def _resource(model: type[Model], prefix: str, *, protect: bool) -> dict[str, An
         properties["GlobalSecondaryIndexes"] = [
             {
                 "IndexName": index["index_name"],
-                "KeySchema": index["key_schema"],
+                "KeySchema": _hash_first(index["key_schema"]),
                 "Projection": index["projection"],
             }
             for index in indexes
@@ -55,3 +55,11 @@ def _resource(model: type[Model], prefix: str, *, protect: bool) -> dict[str, An
         "UpdateReplacePolicy": policy,
         "Properties": properties,
     }
+
+
+def _hash_first(schema: list[dict[str, str]]) -> list[dict[str, str]]:
+    """PynamoDB has them by the names of attributes; CloudFormation refuses a table whose first key is not its hash key.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_KeySchemaElement.html
+    """
+    return sorted(schema, key=lambda element: element["KeyType"] != "HASH")
