@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pynamodb.attributes import TTLAttribute
 
 from chalicelib.adapters.dynamodb.models import ALL_MODELS, SHORT_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pynamodb.models import Model
+
+K = TypeVar("K", bound="Mapping[str, object]")
 
 
 def table_resources(prefix: str, *, protect: bool = True) -> dict[str, dict[str, Any]]:
@@ -57,7 +61,7 @@ def _resource(model: type[Model], prefix: str, *, protect: bool) -> dict[str, An
     }
 
 
-def _hash_first(schema: list[dict[str, str]]) -> list[dict[str, str]]:
+def _hash_first(schema: Sequence[K]) -> list[K]:
     """PynamoDB has them by the names of attributes; CloudFormation refuses a table whose first key is not its hash key.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_KeySchemaElement.html
