@@ -19,7 +19,7 @@ def main(*, stage: str, region: str | None, profile: str | None, dry_run: bool) 
     """
     with spoken():
         deployment = Deployment(enter(stage, region, profile))
-        if deployment.base.seen().status is None:
+        if not deployment.stage_is_there():
             raise WrongStageError(f"There is no stage {stage} here yet: ./scripts/bootstrap --stage {stage} makes it.")
         show(deployment.stage, plan(deployment.steps()))
         if dry_run:

@@ -57,10 +57,17 @@ class Deployment:
         api = self.app.api_id()
         return None if api is None else api_url(api, self.stage.region)
 
+    def stage_is_there(self) -> bool:
+        """Whether it was bootstrapped."""
+        return self.base.seen().status is not None
+
+    def smoke_check(self) -> Smoke:
+        """Of this stage."""
+        return Smoke(self.stage, self.url() or "", self.session.client("events"), self.session.client("logs"))
+
     def smoke(self, say: Say) -> None:
         """Raises UnhealthyError."""
-        events, logs = self.session.client("events"), self.session.client("logs")
-        Smoke(self.stage, self.url() or "", events, logs).check(say, self.first_key.token)
+        self.smoke_check().check(say, self.first_key.token)
 
     def _concurrency(self) -> int:
         found = self.session.client("lambda").get_account_settings()["AccountLimit"]

@@ -59,10 +59,10 @@ class Smoke:
         if token is not None:
             yield "GET /rules answers to the admin key", self._patiently(lambda: self._status("/rules", token, 200))
         for function in ("tick", "discover"):
-            yield f"the schedule of {function} is on", self._enabled(f"autostop-{self.stage.name}-{function}-event")
+            yield f"the schedule of {function} is on", self.enabled(f"autostop-{self.stage.name}-{function}-event")
         for part in ("proxy", "flow"):
             group = f"/autostop/{self.stage.name}/{part}"
-            yield f"log group {group} is subscribed to", self._subscribed(group, f"{part}_logs")
+            yield f"log group {group} is subscribed to", self.subscribed(group, f"{part}_logs")
 
     def _patiently(self, look: Callable[[], str | None]) -> str | None:
         deadline = self.clock() + PATIENCE_SECONDS
@@ -92,14 +92,16 @@ class Smoke:
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
 
-    def _enabled(self, rule: str) -> str | None:
+    def enabled(self, rule: str) -> str | None:
+        """What is wrong with a rule of EventBridge; None for nothing."""
         try:
             found = self.events.describe_rule(Name=rule)
         except self.events.exceptions.ResourceNotFoundException:
             return f"there is no rule {rule}"
         return None if found.get("State") == "ENABLED" else f"the rule {rule} is {found.get('State')}"
 
-    def _subscribed(self, group: str, function: str) -> str | None:
+    def subscribed(self, group: str, function: str) -> str | None:
+        """What is wrong with the subscription of a log group; None for nothing."""
         found = self.logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
         name = f":function:{self.stage.functions[function]}"
         return None if any(one["destinationArn"].endswith(name) for one in found) else f"not by {name[10:]}"

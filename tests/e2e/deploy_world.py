@@ -52,13 +52,13 @@ class DeployWorld:
         (made / ".venv").symlink_to(ROOT / ".venv")
         return made
 
-    def run(self, checkout: Path, script: str, *options: str, kill_at: str | None = None) -> Ran:
+    def run(self, checkout: Path, script: str, *options: str, kill_at: str | None = None, **env: str) -> Ran:
         """A command of a checkout; killed with no warning as soon as it prints a line with `kill_at` in it."""
         lines: list[str] = []
         with subprocess.Popen(
-            [str(checkout / "scripts" / script), "--stage", STAGE, *options],
+            [str(checkout / "scripts" / script), *options, "--stage", STAGE],
             cwd=checkout,
-            env=self._env(),
+            env=self._env() | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

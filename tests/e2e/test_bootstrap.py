@@ -131,6 +131,42 @@ def test_whoever_lost_the_admin_key_gets_another(world, token):
     assert ask(world, "GET", "/rules", token).status_code == 200
 
 
+def test_the_doctor_finds_a_stage_well_and_names_what_was_broken(world, killed, token):
+    (api,) = world.cloud.client("apigateway").get_rest_apis()["items"]
+    env = {"AUTOSTOP_URL": f"{world.cloud.url}/restapis/{api['id']}/api/_user_request_", "AUTOSTOP_KEY": token}
+    ran = world.run(killed, "autostop", "doctor", **env)
+    assert ran.code == 0, ran.text
+    assert ran.lines[-1].endswith(" findings, 0 wrong.")
+    for words in ("reconcile may do what its policy says", "agrees with that of AWS", "0 rules, none of them failed"):
+        assert words in ran.text
+
+    logs, sqs, iam = (world.cloud.client(service) for service in ("logs", "sqs", "iam"))
+    (kept,) = logs.describe_subscription_filters(logGroupName="/autostop/e2e/proxy")["subscriptionFilters"]
+    logs.delete_subscription_filter(logGroupName="/autostop/e2e/proxy", filterName=kept["filterName"])
+    letters = sqs.get_queue_url(QueueName="autostop-e2e-dead-letters")["QueueUrl"]
+    sqs.send_message(QueueUrl=letters, MessageBody="{}")
+    nothing = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Action": "ec2:StopInstances", "Resource": "*"}],
+    }
+    iam.put_role_policy(RoleName="autostop-e2e-reconcile", PolicyName="deny", PolicyDocument=json.dumps(nothing))
+
+    ran = world.run(killed, "autostop", "doctor", **env)
+    assert ran.code == 1
+    for words in (
+        "BAD  the log group of proxies is subscribed to: NOT, not by autostop-e2e-proxy_logs",
+        "BAD  1 messages and events could not be taken in, and lie in autostop-e2e-dead-letters",
+        "BAD  reconcile may not ec2:StopInstances",
+    ):
+        assert words in ran.text
+
+    iam.delete_role_policy(RoleName="autostop-e2e-reconcile", PolicyName="deny")
+    sqs.purge_queue(QueueUrl=letters)
+    names = ("logGroupName", "filterName", "filterPattern", "destinationArn")
+    logs.put_subscription_filter(**{name: kept[name] for name in names})
+    assert world.run(killed, "autostop", "doctor", **env).code == 0
+
+
 def test_a_changed_function_is_deployed_and_everything_around_it_stays(world, killed):
     checkout = world.checkout("changed")
     page = checkout / "chalicelib" / "__init__.py"

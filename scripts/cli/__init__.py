@@ -1,0 +1,1 @@
+"""`./scripts/autostop`: the HTTP API from a terminal, and what an operator needs besides."""
