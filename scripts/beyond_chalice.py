@@ -67,8 +67,8 @@ def _logs_to(stage: str, function: str) -> dict[str, Any]:
 def _resources(stage: str, arn: Callable[[str], Arn]) -> dict[str, Any]:
     found = {
         **_alb_logs(stage, arn("alb_logs")),
-        **_subscribed("FlowLogs", arn("flow_logs"), f"/autostop/{stage}/flow"),
-        **_subscribed("ProxyLogs", arn("proxy_logs"), f"/autostop/{stage}/proxy"),
+        **_subscribed("flow_logs", arn("flow_logs"), f"/autostop/{stage}/flow"),
+        **_subscribed("proxy_logs", arn("proxy_logs"), f"/autostop/{stage}/proxy"),
     }
     for function in sorted(policies.INVOKED_BY_EVENTS):
         found[f"{logical_name(function)}Failures"] = _failures(stage, function, arn(function))
@@ -95,8 +95,14 @@ def _failures(stage: str, function: str, arn: Arn) -> dict[str, Any]:
     }
 
 
-def _subscribed(name: str, arn: Arn, group: str) -> dict[str, Any]:
+def filter_name(function: str) -> str:
+    """Of the subscription by which a function is sent what comes to a log group."""
+    return f"autostop-{function}"
+
+
+def _subscribed(function: str, arn: Arn, group: str) -> dict[str, Any]:
     """A function that is sent what comes to a log group."""
+    name = logical_name(function)
     source = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{group}:*"}
     return {
         f"{name}Permission": {
@@ -111,7 +117,12 @@ def _subscribed(name: str, arn: Arn, group: str) -> dict[str, Any]:
         f"{name}Subscription": {
             "Type": "AWS::Logs::SubscriptionFilter",
             "DependsOn": f"{name}Permission",
-            "Properties": {"LogGroupName": group, "FilterPattern": "", "DestinationArn": arn},
+            "Properties": {
+                "FilterName": filter_name(function),
+                "LogGroupName": group,
+                "FilterPattern": "",
+                "DestinationArn": arn,
+            },
         },
     }
 

@@ -42,6 +42,10 @@ class App:
     functions: LambdaClient
     name: str = "functions and API"
 
+    def missing(self) -> list[str]:
+        """The functions that are not there."""
+        return sorted(self.stage.functions.keys() - code_of(self.stage, self.functions).keys())
+
     def look(self) -> Difference | None:
         code = code_of(self.stage, self.functions)
         missing = sorted(self.stage.functions.keys() - code.keys())
@@ -118,7 +122,6 @@ class Boundary:
 
     stage: Stage
     iam: IAMClient
-    partition: str = "aws"
     name: str = "bound of the provision role"
 
     def look(self) -> Difference | None:
@@ -135,4 +138,4 @@ class Boundary:
 
     @property
     def _arn(self) -> str:
-        return f"arn:{self.partition}:iam::{self.stage.account}:policy/{provision_boundary(self.stage.name)}"
+        return f"arn:{self.stage.partition}:iam::{self.stage.account}:policy/{provision_boundary(self.stage.name)}"

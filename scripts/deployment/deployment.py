@@ -10,6 +10,7 @@ from scripts import base_stack, beyond_chalice
 from scripts.deployment.app import App, Boundary, ChalicesFile
 from scripts.deployment.chalice import Chalice
 from scripts.deployment.config_file import ConfigFile
+from scripts.deployment.feeds import Feeds
 from scripts.deployment.first_key import FirstKey
 from scripts.deployment.kept import Kept
 from scripts.deployment.smoke import Smoke, api_url
@@ -36,6 +37,7 @@ class Deployment:
         gateway, functions = session.client("apigateway"), session.client("lambda")
         self.config = ConfigFile(stage, lambda: self.base.seen().outputs, self.kept.section, self._concurrency)
         self.app = App(stage, self.config.coming, self.chalice, self.kept, gateway, functions)
+        self.feeds = Feeds(stage, session.client("events"), session.client("logs"), self.app)
         self.first_key = FirstKey(self.stage, self.base, another_key)
 
     def steps(self) -> tuple[Step, ...]:
@@ -45,10 +47,11 @@ class Deployment:
             self.config,
             ChalicesFile(self.chalice, self.kept),
             self.app,
-            Boundary(self.stage, self.session.client("iam"), self._partition()),
+            Boundary(self.stage, self.session.client("iam")),
             StackStep(
                 "links stack", self.links, beyond_chalice.links(self.stage.name), ", once the functions are there"
             ),
+            self.feeds,
             self.first_key,
         )
 
@@ -61,17 +64,10 @@ class Deployment:
         """Whether it was bootstrapped."""
         return self.base.seen().status is not None
 
-    def smoke_check(self) -> Smoke:
-        """Of this stage."""
-        return Smoke(self.stage, self.url() or "", self.session.client("events"), self.session.client("logs"))
-
     def smoke(self, say: Say) -> None:
         """Raises UnhealthyError."""
-        self.smoke_check().check(say, self.first_key.token)
+        Smoke(self.url() or "").check(say, self.first_key.token)
 
     def _concurrency(self) -> int:
         found = self.session.client("lambda").get_account_settings()["AccountLimit"]
         return min(found.get("ConcurrentExecutions", 0), found.get("UnreservedConcurrentExecutions", 0))
-
-    def _partition(self) -> str:
-        return self.session.get_partition_for_region(self.stage.region)

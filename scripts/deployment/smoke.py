@@ -1,4 +1,4 @@
-"""Whether what was deployed answers: asked over HTTP as anybody would, and of AWS where nobody can ask over HTTP."""
+"""Whether what was deployed answers: asked over HTTP, as anybody would."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ from scripts.deployment.errors import UnhealthyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_logs import CloudWatchLogsClient
-
-    from scripts.deployment.stage import Stage
     from scripts.deployment.steps import Say
 
 PATIENCE_SECONDS = 45.0
@@ -35,12 +31,9 @@ def api_url(api_id: str, region: str) -> str:
 
 @dataclass(slots=True)
 class Smoke:
-    """The checks of one stage."""
+    """The checks of one API."""
 
-    stage: Stage
     url: str
-    events: EventBridgeClient
-    logs: CloudWatchLogsClient
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -58,11 +51,6 @@ class Smoke:
         yield "GET /rules asks for a key", self._patiently(lambda: self._status("/rules", None, 401))
         if token is not None:
             yield "GET /rules answers to the admin key", self._patiently(lambda: self._status("/rules", token, 200))
-        for function in ("tick", "discover"):
-            yield f"the schedule of {function} is on", self.enabled(f"autostop-{self.stage.name}-{function}-event")
-        for part in ("proxy", "flow"):
-            group = f"/autostop/{self.stage.name}/{part}"
-            yield f"log group {group} is subscribed to", self.subscribed(group, f"{part}_logs")
 
     def _patiently(self, look: Callable[[], str | None]) -> str | None:
         deadline = self.clock() + PATIENCE_SECONDS
@@ -91,17 +79,3 @@ class Smoke:
             return httpx.get(self.url + path, headers=headers, timeout=30)
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
-
-    def enabled(self, rule: str) -> str | None:
-        """What is wrong with a rule of EventBridge; None for nothing."""
-        try:
-            found = self.events.describe_rule(Name=rule)
-        except self.events.exceptions.ResourceNotFoundException:
-            return f"there is no rule {rule}"
-        return None if found.get("State") == "ENABLED" else f"the rule {rule} is {found.get('State')}"
-
-    def subscribed(self, group: str, function: str) -> str | None:
-        """What is wrong with the subscription of a log group; None for nothing."""
-        found = self.logs.describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
-        name = f":function:{self.stage.functions[function]}"
-        return None if any(one["destinationArn"].endswith(name) for one in found) else f"not by {name[10:]}"

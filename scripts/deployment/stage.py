@@ -30,6 +30,7 @@ class Stage:
     region: str
     account: str
     root: Path
+    partition: str = "aws"
 
     @property
     def base(self) -> str:
@@ -70,4 +71,4 @@ def find(name: str, root: Path, region: str | None) -> Stage:
     if session.region_name is None:
         raise WrongStageError("No region: give --region, or set AWS_DEFAULT_REGION or one in your AWS profile.")
     identity = session.client("sts").get_caller_identity()
-    return Stage(name, session.region_name, identity["Account"], root)
+    return Stage(name, session.region_name, identity["Account"], root, identity["Arn"].split(":")[1])

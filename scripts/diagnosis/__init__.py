@@ -21,7 +21,6 @@ def diagnose(deployment: Deployment, api: Api | None) -> Iterator[Finding]:
     yield from deployed.look(deployment)
     if not deployment.stage_is_there():
         return
-    yield from deployed.subscriptions(deployment)
     yield from rights.look(deployment)
     yield from messages.look(deployment)
     yield from clocks.look(deployment, api)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,32 +12,6 @@ import pytest
 from chalicelib import __version__
 from scripts.deployment.errors import UnhealthyError
 from scripts.deployment.smoke import PATIENCE_SECONDS, Smoke
-from scripts.deployment.stage import Stage
-
-HERE = Stage("dev", "eu-central-1", "123456789012", Path("/nowhere"))
-
-
-class Events:
-    class exceptions:  # noqa: N801  (boto3's name)
-        class ResourceNotFoundException(Exception):  # noqa: N818  (boto3's name)
-            pass
-
-    def __init__(self, state: str | None = "ENABLED") -> None:
-        self._state = state
-
-    def describe_rule(self, **_: str) -> dict[str, str]:
-        if self._state is None:
-            raise self.exceptions.ResourceNotFoundException
-        return {"State": self._state}
-
-
-class Logs:
-    def __init__(self, *functions: str) -> None:
-        self._functions = functions
-
-    def describe_subscription_filters(self, **_: str) -> dict[str, Any]:
-        arns = [f"arn:aws:lambda:eu-central-1:123456789012:function:{name}" for name in self._functions]
-        return {"subscriptionFilters": [{"destinationArn": arn} for arn in arns]}
 
 
 class Api(BaseHTTPRequestHandler):
@@ -79,50 +52,39 @@ def api():
     server.server_close()
 
 
-def smoke(server: ThreadingHTTPServer, events: Events, logs: Logs) -> Smoke:
+def smoke(server: ThreadingHTTPServer) -> Smoke:
     """Whose waits take no time."""
     now = [0.0]
     return Smoke(
-        HERE,
         f"http://127.0.0.1:{server.server_address[1]}",
-        events,
-        logs,
         sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
         clock=lambda: now[0],
     )
 
 
-ALL = ("autostop-dev-proxy_logs", "autostop-dev-flow_logs")
-
-
 def test_what_is_well_is_said_check_by_check(api):
     said = []
-    smoke(api[0], Events(), Logs(*ALL)).check(said.append, "ak_right")
-    assert len(said) == 7
+    smoke(api[0]).check(said.append, "ak_right")
+    assert len(said) == 3
     assert all(line.startswith("  ok ") for line in said)
 
 
 def test_an_api_that_needs_some_seconds_is_waited_for(api):
     api[1].refusals = 20
-    smoke(api[0], Events(), Logs(*ALL)).check(lambda _: None)
+    smoke(api[0]).check(lambda _: None)
 
 
 def test_every_fault_is_named_at_once(api):
     api[1].version = "0.0.9"
     with pytest.raises(UnhealthyError) as caught:
-        smoke(api[0], Events(None), Logs("autostop-dev-proxy_logs")).check(lambda _: None, "ak_wrong")
-    for words in (
-        "answers as version 0.0.9",
-        "401",
-        "there is no rule autostop-dev-tick-event",
-        "not by autostop-dev-flow_logs",
-    ):
+        smoke(api[0]).check(lambda _: None, "ak_wrong")
+    for words in ("answers as version 0.0.9", "401"):
         assert words in str(caught.value)
 
 
 def test_an_api_that_stays_away_is_given_up_after_a_while(api):
     api[1].refusals = 10_000
-    check = smoke(api[0], Events("DISABLED"), Logs(*ALL))
+    check = smoke(api[0])
     with pytest.raises(UnhealthyError, match="503"):
         check.check(lambda _: None)
     assert check.clock() < 3 * PATIENCE_SECONDS
