@@ -12,8 +12,6 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 LARGEST = 64 * 1024 * 1024
 """Bytes that a payload may unpack to: CloudWatch Logs sends at most 1 MB of events at once; more is an attack."""
 
@@ -53,6 +51,8 @@ def unpack(event: object, log_group: str) -> Payload:
 
 def _loads(text: bytes) -> Any:  # noqa: ANN401  (JSON, whatever it is)
     """What `json.loads` reads, and as it reads it: what orjson refuses, it is asked for (ADR 20). Raises ValueError."""
+    import orjson  # of the functions that read logs alone
+
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.guards import GuardMetric
 from chalicelib.ports import LastActivity
-from chalicelib.usecases.observe import HEARTBEAT
+from chalicelib.usecases.last_use import HEARTBEAT
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.account import AccountSettings
 from chalicelib.domain.alb_traffic import source_of
-from chalicelib.domain.facts import Facts, Use
+from chalicelib.domain.facts import Facts
 from chalicelib.domain.neighbours import Neighbour
 from chalicelib.domain.resources import ResourceKind, ResourceRef, ResourceState
 from chalicelib.domain.rules import RuleState
 from chalicelib.domain.schedules import recurring
 from chalicelib.domain.wish import waits_for_guards
 from chalicelib.ports import LastActivity
+from chalicelib.usecases.last_use import HEARTBEAT, last_use
 from chalicelib.usecases.metric_sources import MetricReader
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from chalicelib.usecases.guards import GuardReader
     from chalicelib.usecases.watch_albs import WatchAlbs
     from chalicelib.usecases.watch_flows import WatchFlows
-
-HEARTBEAT = "heartbeat"
-"""The source under which a job's heartbeats are stored: they veto a stop, and are no use that could start anything."""
 
 NEEDS_HEALTH = frozenset({RuleState.STARTING, RuleState.FAILED})
 
@@ -254,11 +252,3 @@ def _health(
 def _probed(rule: Rule, sources: Sequence[Source]) -> bool:
     """Whether anybody can say that its targets accept: an Envoy without our agent does not."""
     return rule.spec.load_balancer_id is not None and (not sources or any(source.diverts for source in sources))
-
-
-def last_use(rule: Rule, known: ActivityFacts) -> Use | None:
-    """The newest use that anything has told us of: a source's activity, or a wake."""
-    uses = [Use(last.at, last.source) for last in known.last if last.source != HEARTBEAT]
-    if rule.status.woken_at is not None:
-        uses.append(Use(rule.status.woken_at, rule.status.woken_by or "wake"))
-    return max(uses, key=lambda use: use.at, default=None)

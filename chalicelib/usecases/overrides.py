@@ -10,7 +10,7 @@ from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import ConflictError, LostClaimError
 from chalicelib.domain.events import Event, EventKind
 from chalicelib.domain.rules import Override, OverrideKind, RuleState
-from chalicelib.usecases.observe import last_use
+from chalicelib.usecases.last_use import last_use
 from chalicelib.usecases.proxy_states import publish_state
 from chalicelib.usecases.requests import request_for
 

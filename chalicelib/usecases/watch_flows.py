@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import CloudError
-from chalicelib.domain.flow_logs import FlowWatch
-from chalicelib.domain.flow_proof import source_of
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.sources import SourceKind
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from chalicelib.domain.activity import Source
-    from chalicelib.domain.flow_logs import Interface
+    from chalicelib.domain.flow_logs import FlowWatch, Interface
     from chalicelib.domain.flow_proof import FlowProof
     from chalicelib.domain.resources import ObservedResource, ResourceRef
     from chalicelib.domain.rules import Rule
@@ -64,6 +62,8 @@ class WatchFlows:
         self, interfaces: Sequence[Interface], proofs: Sequence[FlowProof], now: datetime
     ) -> tuple[Source, ...]:
         """One for each interface; without any, one that proves nothing."""
+        from chalicelib.domain.flow_proof import source_of  # noqa: PLC0415  (few rules have flow logs)
+
         by_id = {proof.interface: proof for proof in proofs}
         names = [interface.id for interface in interfaces] or ["of no interface"]
         return tuple(source_of(by_id.get(name), name, self.window, now) for name in names)
@@ -86,6 +86,8 @@ class WatchFlows:
     def _say(self, rule: Rule, interfaces: tuple[Interface, ...], now: datetime) -> None:
         if not interfaces:
             return  # nothing runs: what was said of it still holds when it does again
+        from chalicelib.domain.flow_logs import FlowWatch  # noqa: PLC0415  (few rules have flow logs)
+
         ports = tuple(sorted({port for source in rule.spec.sources for port in source.ports}))
         watch = FlowWatch(rule.id, interfaces, ports, rule.spec.ignore.cidrs)
         said = self._said.get(rule.id)

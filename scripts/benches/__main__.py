@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from scripts.benches import config, decide, imports, ingest, reconcile, warmup
+from scripts.benches import config, decide, imports, ingest, package, reconcile, warmup
 from scripts.benches.proxy import bench as proxy
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def main() -> None:
         "ingest": ingest.run,
         "config": config.run,
         "warmup": warmup.run,
+        "package": package.run,
         "proxy": lambda: proxy.run(sizes),
     }
     names = options.names or list(benches)

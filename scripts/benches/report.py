@@ -6,9 +6,14 @@ import json
 import sys
 
 
-def report(bench: str, metric: str, value: float, unit: str, baseline: float | None = None) -> None:
-    """`ratio` is value / baseline, where a baseline was measured in the same run."""
-    line = {
+def report(
+    bench: str, metric: str, value: float, unit: str, baseline: float | None = None, budget: float | None = None
+) -> None:
+    """`ratio` is value / baseline, where a baseline was measured in the same run.
+
+    `budget` is what the ratio, or without a baseline the value, should stay within: told, not judged.
+    """
+    line: dict[str, str | float | None] = {
         "bench": bench,
         "metric": metric,
         "value": round(value, 3),
@@ -16,5 +21,7 @@ def report(bench: str, metric: str, value: float, unit: str, baseline: float | N
         "baseline": None if baseline is None else round(baseline, 3),
         "ratio": None if not baseline else round(value / baseline, 3),
     }
+    if budget is not None:
+        line["budget"] = budget
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

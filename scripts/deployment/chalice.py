@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ class Chalice:
 
     def run(self, command: str, say: Say) -> None:
         """`chalice COMMAND --stage …`. Raises ChaliceFailedError with what it printed last."""
+        # Chalice packs all that lies in chalicelib; this machine's bytecode is of no use to Lambda.
+        for bytecode in (self.stage.root / "chalicelib").rglob("__pycache__"):
+            shutil.rmtree(bytecode)
         program = [str(Path(sys.executable).parent / "chalice"), command, "--stage", self.stage.name]
         last: list[str] = []
         with subprocess.Popen(

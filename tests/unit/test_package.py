@@ -11,6 +11,7 @@ import pytest
 from chalicelib.adapters.dynamodb.models import ALL_MODELS, SHORT_NAMES
 from chalicelib.web.install.parts import parts
 from scripts import base_stack, policies
+from scripts.benches import package
 from scripts.local import stack
 
 ROOT = Path(__file__).parent.parent.parent
@@ -124,6 +125,15 @@ def test_the_api_function_carries_every_part_of_the_install_script():
     files = {file for file in (ROOT / "chalicelib" / "web" / "install").iterdir() if file.is_file()}
     agent = {ROOT / name for name in parts().agent}
     assert {file.relative_to(ROOT).as_posix() for file in files | agent} <= carried
+
+
+def test_the_package_is_no_larger_than_what_a_cold_start_can_bear():
+    assert 5 < package.package_mb() <= package.BUDGET_MB
+
+
+def test_no_bytecode_of_the_machine_that_packed_it_is_in_the_package():
+    carried = zipfile.ZipFile(stack.package() / "deployment.zip").namelist()
+    assert not [name for name in carried if name.endswith(".pyc")]
 
 
 def test_the_proxies_log_group_is_subscribed(template):

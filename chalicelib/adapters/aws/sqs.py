@@ -28,7 +28,9 @@ LONGEST_DELAY = 900
 """Seconds. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
 
 
-MOST_RULES = 100
+MOST_RULES = 500
+"""As many as are put into a message (docs/adr/0022)."""
+
 MOST_ATTEMPTS = 100
 LONGEST_CAUSE = 200
 

@@ -15,7 +15,7 @@ from chalicelib.domain.metric_sources import SAMPLED
 from chalicelib.domain.resources import CLUSTER, OWN_ACCOUNT, ResourceKind
 from chalicelib.domain.sources import WATCHED_ONLY, SourceKind
 from chalicelib.domain.waits import start_timeout
-from chalicelib.usecases.observe import last_use
+from chalicelib.usecases.last_use import last_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,6 +13,7 @@ from chalicelib.adapters.aws.sqs import SqsQueue, decode, encode
 from chalicelib.domain.errors import CloudError, InvalidInputError
 from chalicelib.domain.resources import Connector, Place, ResourceKind
 from chalicelib.ports import ReconcileRequest
+from chalicelib.usecases.requests import GROUP, requests_for
 from tests.contract.conftest_aws import make_sqs_queue
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ def request(id_: str = "ru_1", **changes: Any) -> ReconcileRequest:
 )
 def test_what_is_encoded_is_decoded(sent: ReconcileRequest) -> None:
     assert decode(encode(sent)) == sent
+
+
+def test_the_largest_message_that_is_asked_for_is_read() -> None:
+    place = Place(ResourceKind.EC2, "us-east-1")
+    many = requests_for(((f"ru_{n:026}", place) for n in range(GROUP + 1)), "tick", NOW)
+    assert [len(one.rule_ids) for one in many] == [GROUP, 1]
+    assert [decode(encode(one)) for one in many] == list(many)
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
@@ -85,7 +93,7 @@ def test_a_message_with_one_hostile_field(field: str, value: object) -> None:
         ("rule_ids", []),
         ("rule_ids", "ru_1"),
         ("rule_ids", [1]),
-        ("rule_ids", ["ru_1"] * 101),
+        ("rule_ids", ["ru_1"] * 501),
         ("rule_ids", ["../etc"]),
         ("expires_at", "2026-01-05T08:00:00"),
         ("expires_at", "0001-01-01T00:00:00+14:00"),

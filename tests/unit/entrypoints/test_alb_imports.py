@@ -39,7 +39,6 @@ def test_the_services_are_there_before_any_adapter_or_use_case_of_albs_is_loaded
         "chalicelib.domain.alb_limits",
         "chalicelib.domain.alb_traffic",
         "chalicelib.domain.albs",
-        "chalicelib.entrypoints.alb_events",
         "chalicelib.entrypoints.alb_logs",
         "chalicelib.entrypoints.api.alb_model",
         "chalicelib.entrypoints.api.alb_views",
