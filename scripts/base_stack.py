@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from chalicelib.adapters.dynamodb.tables import table_resources
-from scripts import policies
+from scripts import base_alarms, policies
 
 CLOSED = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 """What keeps a bucket private, whatever somebody does to it later."""
@@ -66,12 +66,14 @@ def template(stage: str) -> dict[str, Any]:
             },
             **_function_logs(stage),
             "State": _state(stage),
+            **base_alarms.resources(stage),
         },
         "Outputs": {
             "QueueUrl": {"Value": {"Ref": "Reconcile"}},
             "ProvisionQueueUrl": {"Value": {"Ref": "Provision"}},
             "ProxyBoundaryArn": {"Value": {"Ref": "ProxyBoundary"}},
             "StateBucket": {"Value": {"Ref": "State"}},
+            "AlarmTopicArn": {"Value": {"Ref": "Alarms"}},
         },
     }
 

@@ -77,7 +77,7 @@ TABLES: dict[str, dict[str, list[str]]] = {
         "api-keys": ["DeleteItem", "GetItem", "PutItem"],
         "events": ["BatchWriteItem"],
     },
-    "provision_sweep": {"load-balancers": ["Scan"]},
+    "provision_sweep": {"load-balancers": ["Scan"], "proxies": ["Query"]},
     "savings_rollup": {"load-balancers": ["GetItem"], "proxies": ["Query"], "usage": ["PutItem", "Query"]},
     "warm_up": {
         "rules": ["BatchGetItem", "GetItem", "UpdateItem"],
@@ -102,6 +102,8 @@ SENDS = frozenset({*_SENDERS, *LOOKS_FOR_TAGS})
 RECEIVES = frozenset({"reconcile"})
 ORDERS = frozenset({"api_handler", "provision", "provision_sweep", *LOOKS_FOR_TAGS})
 PROVISIONS = frozenset({"provision"})
+WATCHES = frozenset({"api_handler"})
+"""Asks how much waits, for `GET /health/deep`."""
 TRACED = frozenset(TABLES)
 INVOKED_BY_EVENTS = frozenset(TABLES) - {"api_handler", "provision", "reconcile", "warm_up"}
 """Of EventBridge, logs and S3, nobody waits for an answer; what they fail at goes to the dead-letter queue."""
@@ -227,6 +229,8 @@ def _queues(function: str) -> list[dict[str, Any]]:
     if function in RECEIVES:
         # Creating the event source mapping checks these too, under this role.
         statements.append(_allow("Receive", RECEIVE, [QUEUE]))
+    if function in WATCHES:
+        statements.append(_allow("Watch", ["sqs:GetQueueAttributes"], [QUEUE, DEAD_LETTERS]))
     if function in ORDERS:
         statements.append(_allow("Order", ["sqs:SendMessage"], [PROVISION_QUEUE]))
     if function in PROVISIONS:

@@ -12,6 +12,7 @@ from chalicelib.bootstrap.scheduler import discover
 
 if TYPE_CHECKING:
     from chalicelib.usecases.check_albs import CheckAlbs
+    from chalicelib.usecases.check_health import CheckHealth
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.manage_api_keys import ManageApiKeys
     from chalicelib.usecases.services import Services
@@ -59,6 +60,20 @@ def explain() -> Explain:
     from chalicelib.usecases.explain import Explain
 
     return Explain(stores().rules, observer(), SystemClock())
+
+
+@cache
+def check_health() -> CheckHealth:
+    """Only for the operator who asks."""
+    from chalicelib import __version__
+    from chalicelib.adapters.aws.backlogs import SqsBacklogs
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.check_health import CheckHealth
+
+    s, stage = stores(), settings()
+    dead_letters = f"{stage.queue_url.rsplit('/', 1)[0]}/autostop-{stage.stage}-dead-letters"
+    backlogs = SqsBacklogs(stage.queue_url, dead_letters, stage.region)
+    return CheckHealth(s.rules, s.status, s.balancers, s.proxies, s.agent_reports, backlogs, SystemClock(), __version__)
 
 
 @cache
@@ -136,6 +151,7 @@ def services() -> Services:
         clock,
         check_albs,
         CheckDns(s.balancers, SystemResolver(), ids),
+        check_health,
         settings().shortest_idle_minutes,
         settings().flow_log_window if settings().flow_log_group else None,
     )

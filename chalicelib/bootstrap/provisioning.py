@@ -6,9 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from chalicelib.bootstrap.parts import install_settings, provision_queue, queue, settings, stores
+from chalicelib.bootstrap.telling import measures
 
 if TYPE_CHECKING:
     from chalicelib.domain.load_balancers import LoadBalancer, LoadBalancerKind
+    from chalicelib.usecases.measure_proxies import MeasureProxies
     from chalicelib.usecases.provision import Maker, Provisioner
 
 
@@ -28,6 +30,15 @@ def provisioner() -> Provisioner:
 
     s = stores()
     return Provisioner(s.balancers, s.provisions, _Makers(), provision_queue(), s.events, SystemClock(), RandomIds())
+
+
+@cache
+def measure_proxies() -> MeasureProxies:
+    """For the `provision_sweep` function."""
+    from chalicelib.adapters.aws.system import SystemClock
+    from chalicelib.usecases.measure_proxies import MeasureProxies
+
+    return MeasureProxies(stores().balancers, stores().proxies, measures(), SystemClock())
 
 
 def _proxy_maker() -> Maker:

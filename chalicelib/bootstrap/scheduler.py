@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from chalicelib.bootstrap.parts import computes, observer, provision_queue, queue, stores, usage, watch_albs
+from chalicelib.bootstrap.telling import measures, tracer
 
 if TYPE_CHECKING:
     from chalicelib.ports import ReconcileRequest
@@ -46,6 +47,8 @@ def reconciler() -> Reconciler:
         SystemClock(),
         RandomIds(),
         usage(),
+        measures(),
+        tracer(),
     )
 
 

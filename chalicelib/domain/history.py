@@ -72,14 +72,14 @@ class Step:
         return tuple(resource.ref.id for resource in gone if resource.ref.id in was)
 
 
-def events_of(step: Step, ids: Iterator[str], at: datetime) -> tuple[Event, ...]:
-    """What the history gets of one step: nothing of most looks."""
+def events_of(step: Step, decision_id: str, ids: Iterator[str], at: datetime) -> tuple[Event, ...]:
+    """What the history gets of one step: nothing of most looks. The decision's own entry has its id."""
     gone = [
         Event(next(ids), at, EventKind.RESOURCE_GONE, step.before.id, "aws", f"{id_} {GONE}") for id_ in step.newly_gone
     ]
     if step.newly_restarted:
         gone.append(Event(next(ids), at, EventKind.RESTARTED_BY_AWS, step.before.id, "aws", _restarted(step)))
-    return (*gone, event_of(step, next(ids), at)) if step.worth_telling else tuple(gone)
+    return (*gone, event_of(step, decision_id, at)) if step.worth_telling else tuple(gone)
 
 
 def _restarted(step: Step) -> str:
@@ -107,7 +107,7 @@ def event_of(step: Step, id_: str, at: datetime) -> Event:
         reason=(new.reason or decision.reason).value,
         state=new.state.value,
         evidence=decision.evidence,
-        seconds=_seconds_to_start(step, at),
+        seconds=seconds_to_start(step, at),
     )
 
 
@@ -119,7 +119,8 @@ def _kind(step: Step) -> EventKind:
     return EventKind.DECIDED
 
 
-def _seconds_to_start(step: Step, at: datetime) -> float | None:
+def seconds_to_start(step: Step, at: datetime) -> float | None:
+    """How long it took until it was up; None for every other step."""
     old, new = step.before.status, step.after.status
     if new.state is RuleState.UP and old.state is RuleState.STARTING and old.start_requested_at is not None:
         return (at - old.start_requested_at).total_seconds()

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 
+from chalicelib.usecases import subject
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "aws_request_id"}
 
 
@@ -19,6 +21,7 @@ class JsonFormatter(logging.Formatter):
             line["function"] = function
         if request_id := getattr(record, "aws_request_id", None):  # Lambda's own handler puts it there
             line["request_id"] = request_id
+        line |= subject.ids()
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -6,8 +6,8 @@ import os
 
 from chalice.app import Blueprint, CloudWatchEvent, Rate, SQSEvent
 
-from chalicelib.bootstrap import provisioning
-from chalicelib.entrypoints import logging_setup, tracing
+from chalicelib.bootstrap import provisioning, telling
+from chalicelib.entrypoints import logging_setup
 
 bp = Blueprint(__name__)
 
@@ -21,7 +21,7 @@ def provision(event: SQSEvent) -> None:
     logging_setup.set_up()
     for record in event:
         load_balancer_id, at_once = provisioning.read_provision_message(record.body)
-        with tracing.subsegment("provision", load_balancer=load_balancer_id):
+        with telling.tracer().step("provision", load_balancer=load_balancer_id):
             provisioning.provisioner().run(load_balancer_id, at_once=at_once)
 
 
@@ -30,4 +30,7 @@ def provision_sweep(event: CloudWatchEvent) -> dict[str, int]:
     """EventBridge calls this; answers how many load balancers are to be looked at."""
     del event
     logging_setup.set_up()
-    return {"sent": provisioning.provisioner().sweep()}
+    sent = provisioning.provisioner().sweep()
+    provisioning.measure_proxies().run()
+    telling.measures().flush()
+    return {"sent": sent}

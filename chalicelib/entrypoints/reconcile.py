@@ -6,8 +6,8 @@ import os
 
 from chalice.app import Blueprint, SQSEvent
 
-from chalicelib.bootstrap import scheduler
-from chalicelib.entrypoints import logging_setup, tracing
+from chalicelib.bootstrap import scheduler, telling
+from chalicelib.entrypoints import logging_setup
 
 bp = Blueprint(__name__)
 
@@ -21,5 +21,8 @@ def reconcile(event: SQSEvent) -> None:
     logging_setup.set_up()
     for record in event:
         request = scheduler.read_request(record.body)
-        with tracing.subsegment("reconcile", cause=request.cause, rules=len(request.rule_ids)):
-            scheduler.reconciler().run(request)
+        try:
+            with telling.tracer().step("reconcile", cause=request.cause, rules=len(request.rule_ids)):
+                scheduler.reconciler().run(request)
+        finally:
+            telling.measures().flush()

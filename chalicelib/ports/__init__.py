@@ -18,6 +18,7 @@ from chalicelib.ports.cloud import (
 from chalicelib.ports.flows import FlowStore, Interfaces
 from chalicelib.ports.holds import Holds
 from chalicelib.ports.log_objects import LogObjects
+from chalicelib.ports.measures import Measure, Measures, Tracer
 from chalicelib.ports.memberships import Memberships
 from chalicelib.ports.network import Network
 from chalicelib.ports.provisioning import (
@@ -65,6 +66,8 @@ __all__ = [
     "LastActivity",
     "LoadBalancerRepository",
     "LogObjects",
+    "Measure",
+    "Measures",
     "Memberships",
     "Metrics",
     "Network",
@@ -91,6 +94,7 @@ __all__ = [
     "Sessions",
     "TargetGroups",
     "Total",
+    "Tracer",
     "UsageRecords",
     "WarmUpFunction",
     "WorkQueue",

@@ -21,7 +21,10 @@ from chalicelib.domain.resources import Outcome
 from chalicelib.domain.rules import Claim
 from chalicelib.domain.transition import beside, refused, settle, unobserved
 from chalicelib.ports import NOBODY
+from chalicelib.ports.measures import UNMEASURED
+from chalicelib.usecases.measure_step import measure
 from chalicelib.usecases.requests import RESTARTED_BY_AWS, requests_for
+from chalicelib.usecases.subject import about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
         Compute,
         EventLog,
         Ids,
+        Measures,
         ReconcileRequest,
         RuleRepository,
         RuleStatusStore,
+        Tracer,
         WorkQueue,
     )
     from chalicelib.usecases.diversions import Diversions, Turn
@@ -77,6 +82,8 @@ class Reconciler:
     clock: Clock
     ids: Ids
     usage: RecordUsage
+    measures: Measures = UNMEASURED
+    tracer: Tracer = UNMEASURED
 
     def run(self, request: ReconcileRequest) -> None:
         """Reconcile the rules of one message.
@@ -148,7 +155,10 @@ class Reconciler:
         Whatever one rule raises, a defect of ours included, must not keep the others of its message from their turn.
         """
         try:
-            after = self.reconcile(rule, seen)
+            with about(rule=rule.id), self.tracer.step("rule", rule=rule.id) as annotate:
+                after = self.reconcile(rule, seen)
+                reason = after.status.reason
+                annotate(state=after.status.state.value, reason="" if reason is None else reason.value)
         except NeighbourChangedError:
             return self.clock.now()
         except LostClaimError:
@@ -269,9 +279,11 @@ class Reconciler:
         self.queue.send([again], delay)
 
     def _tell(self, step: Step) -> None:
-        decision, after = step.decision, step.after
+        decision, after, decision_id, now = step.decision, step.after, self.ids.new("ev"), self.clock.now()
+        measure(step, self.measures, now)
         if log.isEnabledFor(logging.INFO):
             fields = {
+                "decision": decision_id,
                 "rule": after.id,
                 "action": decision.action.value,
                 "desired": decision.desired.value,
@@ -282,7 +294,7 @@ class Reconciler:
             log.info("decided", extra=fields)
         if after.status.state is not step.before.status.state:
             self._look_at(step.facts.dependents + step.facts.dependencies)
-        events = events_of(step, iter(lambda: self.ids.new("ev"), None), self.clock.now())
+        events = events_of(step, decision_id, iter(lambda: self.ids.new("ev"), None), now)
         if events:
             self.events.append(events)
 

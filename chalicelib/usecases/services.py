@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from chalicelib.ports import ActivityStore, ApiKeyRepository, Clock, EventLog, ProxyStore
     from chalicelib.usecases.check_albs import CheckAlbs
     from chalicelib.usecases.check_dns import CheckDns
+    from chalicelib.usecases.check_health import CheckHealth
     from chalicelib.usecases.explain import Explain
     from chalicelib.usecases.heartbeat import Heartbeat
     from chalicelib.usecases.manage_account import ManageAccount
@@ -47,6 +48,7 @@ class Services:
     clock: Clock
     check_albs: Callable[[], CheckAlbs]
     check_dns: CheckDns
+    check_health: Callable[[], CheckHealth]
     shortest_idle_minutes: float = 1.0
     flow_log_window: timedelta | None = None
     """How long the flow logs of this stage aggregate; None: it reads none."""

@@ -43,6 +43,7 @@ _EVENTS = ("at", "kind", "subject", "actor", "words")
 
 CALLS = (
     Call(None, "health", "GET", "/health", "Whether the API is alive, and its version."),
+    Call(None, "health-deep", "GET", "/health/deep", "How well the stage is."),
     Call(
         "rules", "list", "GET", "/rules", "All rules.", (), ("id", "name", "state", "state_reason", "last_activity_at")
     ),

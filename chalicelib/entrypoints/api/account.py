@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib import __version__
 from chalicelib.domain.access import Role
+from chalicelib.domain.deep_health import Health, worst
 from chalicelib.entrypoints.api import account_settings, balancers, install, rules, savings, schedules
 from chalicelib.entrypoints.api.models import ApiKeyBody
 from chalicelib.entrypoints.api.openapi import document
-from chalicelib.entrypoints.api.routing import Call, Routes
+from chalicelib.entrypoints.api.problems import problem
+from chalicelib.entrypoints.api.routing import Call, Routes, answer
 from chalicelib.entrypoints.api.rules import between
 from chalicelib.entrypoints.api.views import Json, event_view, key_view, page_of
+
+if TYPE_CHECKING:
+    from chalice.app import Response
 
 routes = Routes(__name__)
 
@@ -18,6 +25,18 @@ routes = Routes(__name__)
 def health(call: Call[None]) -> Json:
     del call
     return {"status": "ok", "version": __version__}
+
+
+@routes.add("GET", "/health/deep", Role.OPERATOR, "How well the stage is: 503 where it fails")
+def deep_health(call: Call[None]) -> Response:
+    checks = call.services.check_health().run()
+    health = worst(checks)
+    told = [{"name": check.name, "health": check.health.value, "words": check.words} for check in checks]
+    body: Json = {"health": health.value, "version": __version__, "checks": told}
+    if health is not Health.FAILING:
+        return answer(body, 200)
+    words = "; ".join(f"{check.name}: {check.words}" for check in checks if check.health is Health.FAILING)
+    return problem(503, "Failing", words, more=body)
 
 
 @routes.add("GET", "/api-keys", Role.ADMIN, "List API keys")

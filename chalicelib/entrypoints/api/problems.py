@@ -43,9 +43,17 @@ _STATUS: Mapping[type[AutoStopError], tuple[int, str]] = {
 }
 
 
-def problem(status: int, title: str, detail: str, faults: Sequence[Fault] = ()) -> Response:
-    """One answer; `errors` has every fault of bad input."""
-    body: dict[str, object] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+def problem(
+    status: int, title: str, detail: str, faults: Sequence[Fault] = (), more: Mapping[str, object] | None = None
+) -> Response:
+    """One answer; `errors` has every fault of bad input, `more` is members of its own (RFC 9457, 3.2)."""
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **(more or {}),
+    }
     if faults:
         body["errors"] = [{"field": fault.field, "message": fault.message} for fault in faults]
     headers: dict[str, str | list[str]] = {"Content-Type": PROBLEM, "Cache-Control": "no-store"}

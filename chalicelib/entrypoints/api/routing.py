@@ -16,6 +16,7 @@ from chalicelib.domain.access import Role, authorize, parse_bearer, verify
 from chalicelib.domain.errors import AutoStopError, Fault, InvalidInputError, NotFoundError, UnauthorizedError
 from chalicelib.entrypoints.api.problems import PROBLEM, from_error, problem
 from chalicelib.ports import Idempotency
+from chalicelib.usecases.subject import about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,6 +162,11 @@ class Routes:
 
 def _guard(request: Request, view: Callable[..., Any], route: Route, parameters: Mapping[str, str]) -> Response:
     """Check key and role, parse the body, call the view, and turn every error into a problem."""
+    with about(api_request=request_id(request)):
+        return _answered(request, view, route, parameters)
+
+
+def _answered(request: Request, view: Callable[..., Any], route: Route, parameters: Mapping[str, str]) -> Response:
     try:
         services = api_handler.services()
         key = polled = None
@@ -170,15 +176,19 @@ def _guard(request: Request, view: Callable[..., Any], route: Route, parameters:
             key = _authenticate(services, request, polled)
             authorize(key, route.role, parameters.get("load_balancer_id"), or_its_proxy=route.or_its_proxy)
         body = _parse(request, route) if route.body else None
-        answer = view(Call(services, request, body, key, polled), **parameters)
+        with about(**({"key": key.id} if key else {})):
+            found = view(Call(services, request, body, key, polled), **parameters)
     except AutoStopError as error:
         if not isinstance(error, InvalidInputError):
             log.info("refused", extra={"problem": str(error), "kind": type(error).__name__})
         return from_error(error)
-    if isinstance(answer, Response):
-        return answer
+    return found if isinstance(found, Response) else answer(found, route.status)
+
+
+def answer(body: object, status: int) -> Response:
+    """JSON that nobody keeps; nothing for None."""
     headers: dict[str, str | list[str]] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return Response(None if answer is None else json.dumps(answer), headers, route.status)
+    return Response(None if body is None else json.dumps(body), headers, status)
 
 
 def _polled(services: Services, load_balancer_id: str) -> PollState | None:
@@ -247,6 +257,11 @@ def _words(error: object) -> str:
     return details["msg"].removeprefix("Value error, ")
 
 
+def request_id(request: Request) -> str:
+    """API Gateway's, which is also in the answer's header x-amzn-RequestId or x-amz-apigw-id."""
+    return str(request.context.get("requestId", "unknown"))
+
+
 def as_problem(request: Any, get_response: Callable[[Any], Response]) -> Response:  # noqa: ANN401  (Chalice's own type)
     """Middleware: what Chalice answers by itself (404, 405, 415, 500) becomes a problem too."""
     response = get_response(request)
@@ -256,5 +271,6 @@ def as_problem(request: Any, get_response: Callable[[Any], Response]) -> Respons
     body = response.body if isinstance(response.body, dict) else {}
     title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(body.get("Code", "Failed")).removesuffix("Error")).capitalize()
     if response.status_code >= 500:  # noqa: PLR2004
-        return problem(response.status_code, "Failed", "Something failed on our side; the log has the request's id.")
+        words = f"Something failed on our side. The log has it under the request's id, {request_id(request)}."
+        return problem(response.status_code, "Failed", words)
     return problem(response.status_code, title, str(body.get("Message", "")))

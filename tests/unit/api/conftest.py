@@ -9,10 +9,13 @@ import pytest
 from chalice.test import Client
 
 import app as application
+from chalicelib import __version__
+from chalicelib.adapters.memory.backlogs import FakeBacklogs
 from chalicelib.adapters.memory.network import FakeNetwork
 from chalicelib.bootstrap import api_handler
 from chalicelib.domain.access import Role
 from chalicelib.usecases.check_dns import CheckDns
+from chalicelib.usecases.check_health import CheckHealth
 from chalicelib.usecases.heartbeat import Heartbeat
 from chalicelib.usecases.manage_account import ManageAccount
 from chalicelib.usecases.manage_api_keys import ManageApiKeys
@@ -28,8 +31,17 @@ if TYPE_CHECKING:
 
 
 class Api:
-    def __init__(self, client: Client, world: World, services: Services, network: FakeNetwork, albs: AlbParts) -> None:
+    def __init__(
+        self,
+        client: Client,
+        world: World,
+        services: Services,
+        network: FakeNetwork,
+        albs: AlbParts,
+        backlogs: FakeBacklogs,
+    ) -> None:
         self.client, self.world, self.services, self.network, self.albs = client, world, services, network, albs
+        self.backlogs = backlogs
         self.tokens = {
             role: services.manage_api_keys.create(role, role.value, "test").token
             for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER)
@@ -85,6 +97,9 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.ids,
         lambda: albs.check,
     )
+    backlogs = FakeBacklogs()
+    reads = s.rules, s.status, s.balancers, s.proxies, s.agent_reports
+    health = CheckHealth(*reads, backlogs, world.clock, __version__)
     services = Services(
         made,
         schedules,
@@ -104,7 +119,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         world.clock,
         lambda: albs.check,
         CheckDns(s.balancers, albs.resolver, world.ids),
+        lambda: health,
     )
     monkeypatch.setattr(api_handler, "services", lambda: services)
     with Client(application.app) as client:
-        yield Api(client, world, services, network, albs)
+        yield Api(client, world, services, network, albs, backlogs)

@@ -18,9 +18,9 @@ TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sample
 ONE_REQUEST = """
 import os, app
 from chalice.test import Client
-from chalicelib.entrypoints import tracing
+from chalicelib.bootstrap import telling
 with Client(app.app) as client:
-    with tracing.subsegment("warm"):
+    with telling.tracer().step("warm"):
         pass
     assert client.http.get("/health").status_code == 200
 """
