@@ -69,6 +69,16 @@ class NeighbourChangedError(LostClaimError):
     """A rule that this step stands on was written to after it was read: look again at once."""
 
 
+class NewerSchemaError(AutoStopError):
+    """What is stored was written by a newer release."""
+
+    def __init__(self, table: str, version: int, known: int) -> None:
+        super().__init__(
+            f"An item of the table {table} has schema {version}, and this release knows {known}: a newer release wrote "
+            "it. Deploy that one again, or restore the tables to a time before it."
+        )
+
+
 class TooLargeError(AutoStopError):
     """More than one transaction, item or answer can carry; the message has the number."""
 

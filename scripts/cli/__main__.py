@@ -11,6 +11,7 @@ from scripts.cli.calls import CALLS
 from scripts.cli.commands import command
 from scripts.cli.doctor import doctor
 from scripts.cli.reach import Reach
+from scripts.cli.tables import export_, import_
 
 HELP = {
     "rules": "Rules: groups of resources with their idle time.",
@@ -50,7 +51,8 @@ def _add_all() -> None:
             groups[call.group] = click.Group(call.group, help=HELP[call.group])
             main.add_command(groups[call.group])
         groups[call.group].add_command(command(call))
-    main.add_command(doctor)
+    for other in (doctor, export_, import_):
+        main.add_command(other)
 
 
 _add_all()

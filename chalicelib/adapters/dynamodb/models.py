@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute, UnicodeSetAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
+
+from chalicelib.adapters.dynamodb.schema import SCHEMA, VERSION, migrated
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -27,12 +29,23 @@ class _Meta:
     billing_mode = "PAY_PER_REQUEST"
 
 
+class Item(Model):
+    """What every table is made of: items in a version, that are brought forward as they are read."""
+
+    v = NumberAttribute(null=True, default_for_new=SCHEMA)
+
+    @classmethod
+    def from_raw_data(cls, data: dict[str, Any]) -> Self:
+        """Raises NewerSchemaError."""
+        return super().from_raw_data(migrated(SHORT_NAMES[cls], data))
+
+
 class DueIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-call]
     """Rules by when they are due, with what messages are grouped by, so that it costs no other read."""
 
     class Meta:
         index_name = "due"
-        projection = IncludeProjection(["kind", "region", "connector"])
+        projection = IncludeProjection(["kind", "region", "connector", VERSION])
 
     due_shard = UnicodeAttribute(hash_key=True)
     due_at = NumberAttribute(range_key=True)
@@ -47,13 +60,13 @@ class TaggedIndex(GlobalSecondaryIndex["RuleItem"]):  # type: ignore[no-untyped-
 
     class Meta:
         index_name = "tagged"
-        projection = IncludeProjection(["spec", "membership"])
+        projection = IncludeProjection(["spec", "membership", VERSION])
 
     tagged = UnicodeAttribute(hash_key=True)
     created_at = NumberAttribute(range_key=True)
 
 
-class RuleItem(Model):
+class RuleItem(Item):
     """A rule: `spec` and `status` as JSON, and beside them what conditions and indexes look at."""
 
     class Meta(_Meta):
@@ -80,7 +93,7 @@ class RuleItem(Model):
     by_tags = TaggedIndex()
 
 
-class ScheduleItem(Model):
+class ScheduleItem(Item):
     """A schedule, and beside it the rules that have it."""
 
     class Meta(_Meta):
@@ -92,7 +105,7 @@ class ScheduleItem(Model):
     rule_ids = UnicodeSetAttribute(null=True)
 
 
-class ClaimItem(Model):
+class ClaimItem(Item):
     """Who owns a host, a listen port or a resource; and the answers to idempotency keys, for a day.
 
     A listen port that HTTP rules share is owned by one of `SHARED`; without any of its `sharers` it is free.
@@ -108,7 +121,7 @@ class ClaimItem(Model):
     expires = TTLAttribute(null=True)
 
 
-class BalancerItem(Model):
+class BalancerItem(Item):
     """A load balancer as people see it, and beside it how far its making is."""
 
     class Meta(_Meta):
@@ -121,7 +134,7 @@ class BalancerItem(Model):
     revision = NumberAttribute(null=True)
 
 
-class ProxyItem(Model):
+class ProxyItem(Item):
     """What a load balancer's proxies poll: `poll`, `rule#ID`, `state#ID`, `member#ID` beside each other.
 
     `keys` of `poll` are the API keys that are bound to the load balancer: a poll that finds nothing new reads it alone.
@@ -142,7 +155,7 @@ class ProxyItem(Model):
     step = NumberAttribute(null=True)
 
 
-class ActivityItem(Model):
+class ActivityItem(Item):
     """`fact#flow#INTERFACE`, `fact#last#SOURCE`, `fact#health#MEMBER` (what decides), `total#MINUTE#SOURCE` (counts).
 
     A query has them in this order: what is proven is read before what was used (usecases/observe.py).
@@ -179,7 +192,7 @@ class DayIndex(GlobalSecondaryIndex["EventItem"]):  # type: ignore[no-untyped-ca
     order = UnicodeAttribute(range_key=True)
 
 
-class EventItem(Model):
+class EventItem(Item):
     """One entry of the history; `order` is its time and id, so that a second write of it is the same item."""
 
     class Meta(_Meta):
@@ -193,7 +206,7 @@ class EventItem(Model):
     by_day = DayIndex()
 
 
-class KeyItem(Model):
+class KeyItem(Item):
     """An API key: of its secret only the hash."""
 
     class Meta(_Meta):
@@ -203,7 +216,7 @@ class KeyItem(Model):
     body = UnicodeAttribute()
 
 
-class BackOffItem(Model):
+class BackOffItem(Item):
     """Until when AWS is left alone: one item for each kind and region that ever throttled."""
 
     class Meta(_Meta):
@@ -226,7 +239,7 @@ class UsageIndex(GlobalSecondaryIndex["UsageItem"]):  # type: ignore[no-untyped-
     rule_id = UnicodeAttribute(range_key=True)
 
 
-class UsageItem(Model):
+class UsageItem(Item):
     """`2026-01-05` or, of what would have been, `2026-01-05#dry-run`: a rule's record of a day.
 
     The account's totals of days are the items of `account`, whose days begin with `total#`.
@@ -243,7 +256,7 @@ class UsageItem(Model):
     by_day = UsageIndex()
 
 
-class AccountItem(Model):
+class AccountItem(Item):
     """The account's settings, and how many stops have begun in the newest minute that had any."""
 
     class Meta(_Meta):
@@ -270,7 +283,7 @@ ALL_MODELS: tuple[type[Model], ...] = (
     UsageItem,
     AccountItem,
 )
-SHORT_NAMES = {model: model.Meta.table_name for model in ALL_MODELS}
+SHORT_NAMES: dict[type[Model], str] = {model: model.Meta.table_name for model in ALL_MODELS}
 
 
 def configure(prefix: str, region: str, endpoint_url: str | None = None) -> None:
