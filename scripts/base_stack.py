@@ -16,6 +16,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
 
 
+UNTRACED = ("config", "report")
+"""Routes of proxies, the bulk of all requests: a trace of each would cost more than the request."""
+
+
 def template(stage: str) -> dict[str, Any]:
     """The CloudFormation template of one stage; of the stage `local`, everything goes with the stack."""
     prefix = f"autostop-{stage}"
@@ -55,12 +59,42 @@ def template(stage: str) -> dict[str, Any]:
                 "Type": "AWS::Logs::LogGroup",
                 "Properties": {"LogGroupName": f"/autostop/{stage}/proxy", "RetentionInDays": 7},
             },
+            # The embedded cloud traces nothing, and has no such rules.
+            **({} if stage == "local" else _sampling(stage)),
         },
         "Outputs": {
             "QueueUrl": {"Value": {"Ref": "Reconcile"}},
             "ProvisionQueueUrl": {"Value": {"Ref": "Provision"}},
             "ProxyBoundaryArn": {"Value": {"Ref": "ProxyBoundary"}},
         },
+    }
+
+
+def _sampling(stage: str) -> dict[str, Any]:
+    """API Gateway decides for these requests that they are not traced, and Lambda goes by what it decided.
+
+    https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
+    """
+    return {
+        f"Untraced{route.title()}": {
+            "Type": "AWS::XRay::SamplingRule",
+            "Properties": {
+                "SamplingRule": {
+                    "RuleName": f"autostop-{stage}-{route}",
+                    "Priority": 100 + n,
+                    "FixedRate": 0,
+                    "ReservoirSize": 0,
+                    "ServiceName": "*",
+                    "ServiceType": "AWS::ApiGateway::Stage",
+                    "Host": "*",
+                    "HTTPMethod": "*",
+                    "URLPath": f"*/load-balancers/*/{route}",
+                    "ResourceARN": "*",
+                    "Version": 1,
+                }
+            },
+        }
+        for n, route in enumerate(UNTRACED)
     }
 
 
@@ -238,6 +272,7 @@ def merged(stage: str) -> dict[str, Any]:
             **_alb_logs(stage),
             **_subscribed("FlowLogs", f"/autostop/{stage}/flow"),
             **_subscribed("ProxyLogs", f"/autostop/{stage}/proxy"),
+            "RestAPI": {"Properties": {"TracingEnabled": True}},
             "APIHandler": knows_it,
             "Provision": knows_it,
             "ProvisionSweep": knows_it,
