@@ -127,8 +127,8 @@ an ALB) stands beside it, in a column of its own.
 """
 
 _HOW = """The bench lets the real use cases run for a stretch of virtual time, on the real DynamoDB adapters with moto
-behind them, and counts what AWS would bill: request units by the sizes of items, runs and seconds of functions, requests
-to queues and API, metrics asked for, bytes logged, traces. That is multiplied to a month of 730 hours.
+behind them, and counts what AWS would bill: request units by the sizes of items, runs and seconds of functions,
+requests to queues and API, metrics asked for, bytes logged, traces. That is multiplied to a month of 730 hours.
 
 ## Item by item
 """

@@ -25,7 +25,7 @@ from chalicelib.domain.rules import Rule, RuleSpec, RuleState, RuleStatus, SeenR
 from scripts.costs import assumptions
 from scripts.costs.agents import Agent, Guest
 from scripts.costs.prices import REGION, Quantity
-from scripts.costs.stage import stage
+from scripts.costs.stage import BEFORE, stage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,6 +67,8 @@ def count(kind: str, rules: int, stretch: timedelta | None = None, seed: int = 1
     each = assumptions.RULES_AN_ALB if kind == ALL_ON_ALBS else assumptions.RULES_A_PROXY
     balancers = math.ceil(rules / each)
     with stage() as made:
+        if kind != ALL_ON_ALBS:
+            made.clock.advance(BEFORE)
         chance = random.Random(seed)  # noqa: S311  (reproducible is what it must be)
         made.stores.keys.create(ApiKey("ak_people", hash_secret("x"), Role.VIEWER, "people", made.clock.now()))
         if kind == ALL_ON_ALBS:
@@ -254,7 +256,7 @@ def _agent(stage: Stage, id_: str, member: str, chance: random.Random) -> Agent:
 
 def _albs(stage: Stage, chance: random.Random, rules: int, balancers: int, stretch: timedelta) -> None:
     """Rules that are all in use, all the time."""
-    now, made, used, groups = stage.clock.now(), [], {}, []
+    now, made, used, groups = stage.clock.now() + BEFORE, [], {}, []
     places = [_alb(stage, n) for n in range(balancers)]
     for n in range(rules):
         place = places[n // assumptions.RULES_AN_ALB]
@@ -274,6 +276,7 @@ def _albs(stage: Stage, chance: random.Random, rules: int, balancers: int, stret
             stage.metrics.request(group)
 
     somebody_comes()
+    stage.clock.advance(BEFORE)
 
 
 def _alb(stage: Stage, n: int) -> AlbPlace:

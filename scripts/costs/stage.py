@@ -25,7 +25,7 @@ from chalicelib.adapters.aws.system import RandomIds
 from chalicelib.adapters.dynamodb.models import ALL_MODELS
 from chalicelib.adapters.dynamodb.stores import build_stores
 from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffic
-from chalicelib.adapters.memory.clock import VirtualClock
+from chalicelib.adapters.memory.clock import START, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
 from chalicelib.adapters.memory.flows import FakeInterfaces
 from chalicelib.adapters.memory.prices import MemoryPrices
@@ -71,6 +71,9 @@ ENV = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
 }
+BEFORE = timedelta(minutes=30)
+"""There is a past, of which metrics tell: what is counted begins at START, the beginning of a third of a day."""
+
 EVENT_LATE = timedelta(seconds=1)
 """EventBridge."""
 
@@ -137,7 +140,7 @@ class Stage:
     """The functions, and the time that passes. Each public method is one run of the function of that name."""
 
     def __init__(self) -> None:
-        clock = self.clock = VirtualClock()
+        clock = self.clock = VirtualClock(START - BEFORE)
         meter = self.meter = Meter(clock.now, handlers())
         stores = self.stores = build_stores("cost-", REGION, clock)
         ids = RandomIds()
@@ -201,11 +204,13 @@ class Stage:
         usage, prices = s.usage, MemoryPrices()
         self._roll_up = RollUpSavings(usage, CountDays(usage), lambda: PriceBook(prices, s.balancers, s.proxies), clock)
         self.cloud.on_change = lambda ref: clock.at(clock.now() + EVENT_LATE, lambda: self.ec2_state(ref))
-        self._scheduled = {name: clock.now() + every for name, every in SCHEDULED.items()}
+        self._scheduled: dict[str, datetime] = {}
 
     def pass_time(self, total: timedelta) -> None:
         """Run what is scheduled, what the queue has and what the clock was told to do, in the order of their times."""
         end = self.clock.now() + total
+        if not self._scheduled:
+            self._scheduled = {name: self.clock.now() + every for name, every in SCHEDULED.items()}
         while True:
             name, at = min(self._scheduled.items(), key=lambda entry: entry[1])
             upcoming = [moment for moment in (at, self.messages.next_at(), self.clock.next_at()) if moment is not None]
