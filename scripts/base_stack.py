@@ -22,8 +22,15 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
 
 
-def template(stage: str) -> dict[str, Any]:
-    """The CloudFormation template of one stage; of the stage `local`, everything goes with the stack."""
+UNTRACED = ("config", "report")
+"""Routes of proxies, the bulk of all requests: a trace of each would cost more than the request."""
+
+
+def template(stage: str, *, traced: bool = True) -> dict[str, Any]:
+    """The CloudFormation template of one stage; of the stage `local`, everything goes with the stack.
+
+    `traced`: X-Ray is there, which an emulator has not.
+    """
     prefix = f"autostop-{stage}"
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -67,6 +74,7 @@ def template(stage: str) -> dict[str, Any]:
             **_function_logs(stage),
             "State": _state(stage),
             **base_alarms.resources(stage),
+            **(_sampling(stage) if traced else {}),
         },
         "Outputs": {
             "QueueUrl": {"Value": {"Ref": "Reconcile"}},
@@ -75,6 +83,34 @@ def template(stage: str) -> dict[str, Any]:
             "StateBucket": {"Value": {"Ref": "State"}},
             "AlarmTopicArn": {"Value": {"Ref": "Alarms"}},
         },
+    }
+
+
+def _sampling(stage: str) -> dict[str, Any]:
+    """API Gateway decides for these requests that they are not traced, and Lambda goes by what it decided.
+
+    https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
+    """
+    return {
+        f"Untraced{route.title()}": {
+            "Type": "AWS::XRay::SamplingRule",
+            "Properties": {
+                "SamplingRule": {
+                    "RuleName": f"autostop-{stage}-{route}",
+                    "Priority": 100 + n,
+                    "FixedRate": 0,
+                    "ReservoirSize": 0,
+                    "ServiceName": "*",
+                    "ServiceType": "AWS::ApiGateway::Stage",
+                    "Host": "*",
+                    "HTTPMethod": "*",
+                    "URLPath": f"*/load-balancers/*/{route}",
+                    "ResourceARN": "*",
+                    "Version": 1,
+                }
+            },
+        }
+        for n, route in enumerate(UNTRACED)
     }
 
 

@@ -151,6 +151,9 @@ class Source:
     pace: timedelta = timedelta(0)
     """How often it has anything new to say: looking sooner costs money and shows nothing."""
 
+    late: timedelta = timedelta(0)
+    """How old the newest that it can prove always is: quiet for an idle time is proven so much after it is over."""
+
     diverted: bool | None = None
     """Of an ALB: whether its weights are seen to send everything to the warm-up function. None for a proxy's member."""
 

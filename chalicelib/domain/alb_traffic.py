@@ -138,7 +138,8 @@ def source_of(traffic: RuleTraffic) -> Source:
     """The source that nobody has asked yet: before the idle time can have passed nothing that it knows matters."""
     name = traffic.place.load_balancer_id
     diverted = traffic.position is Position.FUNCTION
-    return Source(name, None, MAX_SILENCE, kind="load balancer", asked=False, pace=PACE, diverted=diverted)
+    silence = MAX_SILENCE
+    return Source(name, None, silence, kind="load balancer", asked=False, pace=PACE, late=NEWEST, diverted=diverted)
 
 
 def proven(

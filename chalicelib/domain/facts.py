@@ -104,6 +104,11 @@ class Facts:
         return max((source.pace for source in self.sources), default=timedelta(0))
 
     @property
+    def late(self) -> timedelta:
+        """How long after an idle time its sources can have proved it at the earliest."""
+        return max((source.late for source in self.sources), default=timedelta(0))
+
+    @property
     def patience(self) -> timedelta:
         """How long a diversion may take to be confirmed."""
         return DRAIN_GIVEN_UP + max((source.lag for source in self.sources), default=timedelta(0))

@@ -132,7 +132,7 @@ def _by_traffic(rule: Rule, facts: Facts, now: datetime) -> Wish:
     used = facts.last_use
     if used and now < used.at + idle and (in_aws_up or stopped_at is None or used.at >= stopped_at):
         # A use older than our own last stop is what that stop was decided on (or ordered against): no reason to start.
-        return Wish(Desired.UP, Reason.ACTIVE, min(used.at + idle, resync), by=used.source)
+        return Wish(Desired.UP, Reason.ACTIVE, min(used.at + idle + facts.late, resync), by=used.source)
     if not in_aws_up:
         return Wish(Desired.DOWN, Reason.IDLE, now + AT_REST)
     return _idle_while_running(rule, facts, now)

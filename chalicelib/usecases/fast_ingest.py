@@ -111,7 +111,7 @@ def gather(events: Sequence[Any], decode: Callable[[str], object], now: datetime
             if type(event["id"]) is not str or type(stamp) is not int or type(data) is not dict:
                 usual = False
             elif "autostop" in data:
-                usual = _summary(data, found, times, known, now)
+                usual = 0 <= stamp <= _LATEST and _summary(data, found, times, known, now)
             else:
                 usual = take(data, stamp)
                 if usual and found.first_raw is None:

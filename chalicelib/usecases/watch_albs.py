@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.domain.alb_ignored import EDGE, ignored_at
 from chalicelib.domain.alb_traffic import AlbPlace, AlbSeries, Position, RuleTraffic, proven, read_from, source_of
+from chalicelib.domain.decisions import Reason
 from chalicelib.domain.errors import CloudError, NotFoundError, ThrottledError
 from chalicelib.domain.load_balancers import LoadBalancerKind
 from chalicelib.domain.routes import Ignore
@@ -90,6 +91,8 @@ class WatchAlbs:
         What was used is stored before the answer: whoever then reads the activity has it beside its proof.
         """
         due = {rule.id: since for rule, facts in rules if (since := read_from(rule, facts, now)) is not None}
+        used_still = self._used_still([rule for rule, _ in rules if rule.id in due], due, traffic, now)
+        due = {id_: since for id_, since in due.items() if id_ not in used_still}
         asked = {id_: traffic[id_] for id_ in due}
         start = min(due.values(), default=now) - EDGE
         points = self._points(list(asked.values()), start, now)
@@ -104,6 +107,28 @@ class WatchAlbs:
             found[id_], used = proven(source_of(of), requests, lcus, due[id_], now, ignored)
             if used is not None:
                 self.activity.seen(id_, LastActivity(found[id_].title, used))
+        return found
+
+    def _used_still(
+        self, rules: Sequence[Rule], since: Mapping[str, datetime], traffic: Mapping[str, RuleTraffic], now: datetime
+    ) -> set[str]:
+        """Those that were in use and are it still: a request proves that without the load balancer's own metric.
+
+        It is stored; their sources stay unasked. Of those that seem quiet everything is read again, in the order in
+        which silence can be proven; of those that were not in use it would be twice in vain.
+        """
+        likely = [rule for rule in rules if rule.status.reason is Reason.ACTIVE and rule.spec.ignore == Ignore()]
+        if not likely:
+            return set()
+        series = [each for rule in likely for each in _requests(traffic[rule.id])]
+        points = self._read(series, min(since[rule.id] for rule in likely) - EDGE, now)
+        found = set()
+        for rule in likely:
+            requests = [points.get(each, ()) for each in _requests(traffic[rule.id])]
+            source, used = proven(source_of(traffic[rule.id]), requests, (), since[rule.id], now)
+            if used is not None and now < used + rule.spec.idle:
+                self.activity.seen(rule.id, LastActivity(source.title, used))
+                found.add(rule.id)
         return found
 
     def _ignored(self, of: RuleTraffic, start: datetime, now: datetime) -> dict[datetime, int]:
@@ -123,8 +148,13 @@ class WatchAlbs:
         if not known:
             return {}
         series = dict.fromkeys([*(_lcus(of) for of in known), *(each for of in known for each in _requests(of))])
+        return self._read(list(series), start, now)
+
+    def _read(
+        self, series: Sequence[AlbSeries], start: datetime, now: datetime
+    ) -> Mapping[AlbSeries, tuple[Sample, ...]]:
         try:
-            return self.metrics.read(list(series), start, now)
+            return self.metrics.read(series, start, now) if series else {}
         except CloudError as error:
             log.warning("metrics of ALBs could not be read: blind", extra={"error": str(error)})
             return {}

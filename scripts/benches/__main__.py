@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from scripts.benches import config, decide, imports, ingest, package, reconcile, warmup
+from scripts.benches import config, cost, decide, imports, ingest, package, reconcile, warmup
 from scripts.benches.proxy import bench as proxy
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--held-tcp", type=int, default=usual.held_tcp, help="proxy: connections held at once")
     parser.add_argument("--held-http", type=int, default=usual.held_http, help="proxy: requests held at once")
     parser.add_argument("--rules", type=int, default=usual.rules, help="proxy: rules while one changes")
+    parser.add_argument("--write", action="store_true", help="cost: keep what was counted for docs/explanation/cost.md")
     options = parser.parse_args()
     sizes = proxy.Sizes(options.wakes, options.held_tcp, options.held_http, options.rules)
     benches: dict[str, Callable[[], None]] = {
@@ -33,6 +34,7 @@ def main() -> None:
         "config": config.run,
         "warmup": warmup.run,
         "package": package.run,
+        "cost": lambda: cost.run(write=options.write),
         "proxy": lambda: proxy.run(sizes),
     }
     names = options.names or list(benches)

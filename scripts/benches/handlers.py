@@ -27,6 +27,7 @@ class Handler:
     function: str
     builds: tuple[str, ...]
     memory_mb: int
+    traced: bool
 
     @property
     def code(self) -> str:
@@ -42,13 +43,14 @@ def handlers() -> dict[str, Handler]:
     Raises ValueError where that and the app do not agree on which there are.
     """
     config: dict[str, Any] = json.loads((ROOT / ".chalice" / "config.json").read_text())
-    usual = config["lambda_memory_size"]
-    found = {API: Handler(API, "app", "app", (f"{API}.services",), usual)}
+    usual, traced = config["lambda_memory_size"], config["xray"]
+    found = {API: Handler(API, "app", "app", (f"{API}.services",), usual, traced)}
     app: Any = importlib.import_module("app").app
     for function in (*app.pure_lambda_functions, *app.event_sources):
         name, (module, _, attribute) = function.name, function.handler_string.rpartition(".")
-        memory = config["lambda_functions"].get(name, {}).get("lambda_memory_size", usual)
-        found[name] = Handler(name, module, attribute, _builds(module, attribute), memory)
+        own = config["lambda_functions"].get(name, {})
+        memory = own.get("lambda_memory_size", usual)
+        found[name] = Handler(name, module, attribute, _builds(module, attribute), memory, own.get("xray", traced))
     unknown = set(config["lambda_functions"]) ^ (set(found) - {API})
     if unknown:
         raise ValueError(f".chalice/config.json and the app do not agree on {', '.join(sorted(unknown))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import boto3
@@ -43,7 +44,11 @@ class Deployment:
     def steps(self) -> tuple[Step, ...]:
         """In their order; each needs those before it."""
         return (
-            StackStep("base stack", self.base, base_stack.template(self.stage.name)),
+            StackStep(
+                "base stack",
+                self.base,
+                base_stack.template(self.stage.name, traced="AWS_ENDPOINT_URL" not in os.environ),
+            ),
             self.config,
             ChalicesFile(self.chalice, self.kept),
             self.app,

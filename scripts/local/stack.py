@@ -80,7 +80,7 @@ def deploy(cloud: Cloud) -> Deployed:
     formation = cloud.client("cloudformation")
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=BUCKET)
-    base = _create(cloud, f"autostop-{STAGE}-base", base_stack.template(STAGE))
+    base = _create(cloud, f"autostop-{STAGE}-base", base_stack.template(STAGE, traced=False))
     built = package()
     s3.upload_file(str(built / "deployment.zip"), BUCKET, "deployment.zip")
     template = json.loads((built / "sam.json").read_text())

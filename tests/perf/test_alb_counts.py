@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.domain.alb_traffic import MAX_SILENCE
+from chalicelib.domain.decisions import Reason
 from chalicelib.domain.resources import ResourceState
 from chalicelib.domain.rules import RuleState, RuleStatus
 from tests.builders import make_rule
@@ -43,6 +45,34 @@ def test_the_rules_of_a_message_cost_one_call_for_their_metrics_one_series_each_
     look(world)
     assert world.alb_metrics.calls == 1
     assert len(world.alb_metrics.asked) == MANY + 1
+
+
+def in_use(world: AlbWorld) -> None:
+    """So they were at the last look, and somebody came a moment before this one."""
+    for n in range(MANY):
+        rule = world.stores.rules.get(f"ru_m{n}")
+        world.stores.status.record(rule, replace(rule.status, reason=Reason.ACTIVE))
+    for listener_rule in world.elb.rules.values():
+        world.alb_metrics.request(listener_rule.weights.groups[0][0])
+    world.clock.advance(4 * MINUTE)
+
+
+def test_rules_that_are_in_use_and_stay_so_cost_one_series_each_and_none_of_the_alb():
+    world = idle_world()
+    in_use(world)
+    look(world)
+    assert len(world.alb_metrics.asked) == MANY
+    assert all(series.group_arn is not None for series in world.alb_metrics.asked)
+    used = {world.stores.activity.facts(f"ru_m{n}").last[0].at for n in range(MANY)}
+    assert used == {world.clock.now().replace(second=0, microsecond=0) - 3 * MINUTE}
+
+
+def test_rules_that_were_in_use_and_are_quiet_now_are_read_once_more_with_their_alb():
+    world = idle_world()
+    in_use(world)
+    world.clock.advance(IDLE + MAX_SILENCE)
+    look(world)
+    assert len(world.alb_metrics.asked) == MANY + MANY + 1
 
 
 def test_rules_that_are_down_ask_for_no_metric():

@@ -20,12 +20,15 @@ from chalicelib.domain.alb_traffic import (
     source_of,
     with_default_guard,
 )
+from chalicelib.domain.decide import decide
 from chalicelib.domain.drains import SETTLING, Drain
-from chalicelib.domain.facts import Facts
+from chalicelib.domain.facts import Facts, Use
 from chalicelib.domain.guards import Guard, GuardMetric, Sample
+from chalicelib.domain.resources import ObservedResource, ResourceState
+from chalicelib.domain.rules import RuleState, RuleStatus
 from chalicelib.domain.waits import DRAIN_GIVEN_UP
 from chalicelib.usecases.manage_rules import guarded
-from tests.builders import make_balancer, make_spec
+from tests.builders import make_balancer, make_rule, make_spec
 from tests.unit.alb_world import FUNCTION_GROUP, PLACE, make_alb
 
 MINUTE = timedelta(minutes=1)
@@ -130,3 +133,16 @@ def test_a_rule_on_an_alb_gets_a_guard_on_bytes_that_is_seen_in_it_and_one_of_it
 def test_a_rule_elsewhere_gets_none():
     assert guarded(make_spec(), make_balancer()) == make_spec()
     assert guarded(make_spec(), None) == make_spec()
+
+
+def test_a_rule_in_use_is_looked_at_when_it_could_be_proven_idle_and_no_sooner():
+    rule = make_rule(status=RuleStatus(RuleState.UP, since=START, up_since=START))
+    used = NOW - 5 * MINUTE
+    facts = Facts(
+        (ObservedResource(rule.refs[0], ResourceState.RUNNING),),
+        (source_of(traffic((100, 0))),),
+        Use(used, "load balancer lb_alb"),
+    )
+    assert decide(rule, facts, NOW).until == used + rule.spec.idle + NEWEST
+    of_a_proxy = replace(facts, sources=(Source("i-1", Span(START, NOW), MINUTE),))
+    assert decide(rule, of_a_proxy, NOW).until == used + rule.spec.idle

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chalicelib.adapters.memory.clock import SequentialIds, VirtualClock
@@ -96,6 +96,9 @@ events = st.fixed_dictionaries({"id": st.uuids().map(str), "timestamp": stamps, 
 )
 
 
+SUMMARY = {"autostop": 1, "proxy": "lb_1", "member": "i-1", "seq": 1, "rule": "ru_1", "minute": "2026-01-05T11:58"}
+
+
 class World:
     def __init__(self):
         self.clock = VirtualClock(NOW)
@@ -127,6 +130,7 @@ class World:
         return self.told()[0], found, self.told()[2]
 
 
+@example([{"id": "1", "timestamp": 2**60, "message": json.dumps(SUMMARY)}])
 @given(st.lists(events, max_size=25))
 def test_the_short_way_and_the_careful_way_store_the_same(payload):
     short, careful = World(), World()

@@ -63,7 +63,7 @@ def test_every_event_function_is_a_module_of_its_own_with_a_role_of_its_own(temp
         (role,) = properties["Role"]["Fn::GetAtt"][:1]
         (inline,) = template[role]["Properties"]["Policies"]
         assert inline["PolicyDocument"] == policies.policy(key)
-        assert properties["Tracing"] == "Active"
+        assert properties["Tracing"] == ("Active" if name in {"APIHandler", "Reconcile"} else "PassThrough")
 
 
 @pytest.mark.parametrize("name", ["Reconcile", "Provision"])
@@ -129,6 +129,15 @@ def test_the_api_function_carries_every_part_of_the_install_script():
 
 def test_the_package_is_no_larger_than_what_a_cold_start_can_bear():
     assert 5 < package.package_mb() <= package.BUDGET_MB
+
+
+def test_what_proxies_ask_for_all_day_is_not_traced(template):
+    assert template["RestAPI"]["Properties"]["TracingEnabled"], "who decides is API Gateway"
+    resources = base_stack.template("dev")["Resources"].values()
+    rules = [r["Properties"]["SamplingRule"] for r in resources if r["Type"] == "AWS::XRay::SamplingRule"]
+    assert [rule["URLPath"] for rule in rules] == ["*/load-balancers/*/config", "*/load-balancers/*/report"]
+    assert all((rule["FixedRate"], rule["ReservoirSize"]) == (0, 0) for rule in rules)
+    assert len({rule["Priority"] for rule in rules}) == 2
 
 
 def test_no_bytecode_of_the_machine_that_packed_it_is_in_the_package():
