@@ -6,10 +6,6 @@ import json
 from typing import Any
 
 NAMESPACE = "AutoStop"
-LATE_SECONDS = 600
-"""Of the oldest message in the worker's queue: ten ticks."""
-SILENT_SECONDS = 600
-"""Of a proxy's newest word: it speaks each minute, and is looked at every 15."""
 
 
 def resources(stage: str) -> dict[str, Any]:
@@ -22,17 +18,10 @@ def resources(stage: str) -> dict[str, Any]:
         "DeadLettersAlarm": _alarm(
             stage,
             "dead-letters",
-            "Messages or events could not be taken in. autostop doctor names the queue; its log groups say why.",
+            "Messages or events could not be taken in three times: a function fails or is throttled. Its log says why.",
             _metric(
                 "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", QueueName=f"autostop-{stage}-dead-letters"
             ),
-        ),
-        "QueueAgeAlarm": _alarm(
-            stage,
-            "queue-age",
-            "Rules wait for the worker: is reconcile throttled, or failing?",
-            _metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", QueueName=f"autostop-{stage}-reconcile"),
-            above=LATE_SECONDS,
         ),
         "TickAlarm": _alarm(
             stage,
@@ -43,41 +32,19 @@ def resources(stage: str) -> dict[str, Any]:
             periods=5,
             missing="breaching",
         ),
-        "WorkerErrorsAlarm": _alarm(
-            stage,
-            "worker-errors",
-            "reconcile fails again and again: rules are not looked after.",
-            _metric("AWS/Lambda", "Errors", "Sum", FunctionName=f"autostop-{stage}-reconcile"),
-            above=2,
-            periods=5,
-        ),
-        "ApiErrorsAlarm": _alarm(
-            stage,
-            "api-errors",
-            "The API fails: proxies keep what they have, and people cannot change anything.",
-            _metric("AWS/Lambda", "Errors", "Sum", FunctionName=f"autostop-{stage}"),
-            above=2,
-            periods=5,
-        ),
         "BlindAlarm": _alarm(
             stage,
-            "blind-rules",
-            "Rules cannot be seen and stay up, which costs money: autostop doctor names them.",
-            _metric(NAMESPACE, "BlindRules", "Sum", Stage=stage),
-            periods=15,
+            "blind",
+            "Rules, or proxies, cannot be seen: rules stay up, which costs money. autostop doctor names them.",
+            # What is blind is looked at every few minutes: in each of two quarters of an hour at least once.
+            _metric(NAMESPACE, "Blind", "Sum", Stage=stage) | {"Period": 900},
+            periods=2,
         ),
         "FailuresAlarm": _alarm(
             stage,
             "failures",
-            "AWS refused a start or a stop, or a start did not succeed: autostop events says which and why.",
+            "A start or a stop failed, or the API did: autostop events says which and why, or the log of the API.",
             _metric(NAMESPACE, "Failures", "Sum", Stage=stage),
-        ),
-        "ConfigAgeAlarm": _alarm(
-            stage,
-            "proxy-silent",
-            "A proxy has not been heard of for ten minutes. It serves what it knows; its rules are blind.",
-            _metric(NAMESPACE, "ConfigAge", "Maximum", Stage=stage) | {"Period": 900},
-            above=SILENT_SECONDS,
         ),
         "Dashboard": {
             "Type": "AWS::CloudWatch::Dashboard",
@@ -140,7 +107,7 @@ def _dashboard(stage: str) -> dict[str, Any]:
     graphs = [
         ("Decisions, starts, stops, failures", [own(n, "Sum") for n in ("Decisions", "Starts", "Stops", "Failures")]),
         ("Seconds until up", [own("TimeToUp", "p50"), own("TimeToUp", "p90"), own("TimeToUp", "Maximum")]),
-        ("Blind rules; seconds since a proxy was heard of", [own("BlindRules", "Sum"), own("ConfigAge", "Maximum")]),
+        ("Blind rules; seconds since a proxy was heard of", [own("Blind", "Sum"), own("ConfigAge", "Maximum")]),
         ("Errors of functions", [["AWS/Lambda", "Errors", "FunctionName", name, {"stat": "Sum"}] for name in names]),
         (
             "Oldest message, in seconds",

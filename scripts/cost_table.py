@@ -89,7 +89,8 @@ def _assumed() -> str:
   the time.
 - X-Ray traces the worker and the API, without the polls and reports of proxies: of each function the first run of a
   second, and {a.TRACED_ABOVE:.0%} of the others.
-- {a.METRICS} custom metrics and {a.ALARMS} alarms, all the time. {a.PEOPLE} requests a day of people.
+- Custom metrics are paid for by the hours in which they are told (ADR 25), alarms all the time. {a.PEOPLE} requests a
+  day of people.
 """
 
 
@@ -111,7 +112,7 @@ def _prices() -> str:
 
 {REGION}, as of {AS_OF}, without any free tier; written from memory of the pages named, since the machine that
 counts cannot reach them. The data plane, USD a month each, without traffic: {carriers} (a t3.micro with 8 GB
-of gp3 and the secret with its key; an ALB without LCUs).
+of gp3 and the secret with its key, and beside it the calls by which its agent asks for secrets; an ALB without LCUs).
 
 | item | USD | source |
 |---|---|---|"""

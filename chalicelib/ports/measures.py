@@ -21,7 +21,7 @@ class Measure(Enum):
     STOPS = ("Stops", "Count", True)
     FAILURES = ("Failures", "Count", True)
     TIME_TO_UP = ("TimeToUp", "Seconds", False)
-    BLIND_RULES = ("BlindRules", "Count", True)
+    BLIND = ("Blind", "Count", True)
     CONFIG_AGE = ("ConfigAge", "Seconds", False)
 
     def __init__(self, label: str, unit: str, summed: bool) -> None:  # noqa: FBT001  (of an enum's tuple)

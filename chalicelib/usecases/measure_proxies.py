@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.load_balancers import LoadBalancerKind
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from chalicelib.ports import Clock, LoadBalancerRepository, Measures, ProxyStore
 
 PAGE = 100
+LATE = timedelta(minutes=3)
+"""A proxy speaks each minute: of one that does there is nothing to tell, and nothing to pay."""
+SILENT = timedelta(minutes=10)
+"""What it would tell of cannot be seen any more, and whoever comes by it starts nothing."""
 
 
 @dataclass(slots=True)
@@ -25,7 +30,7 @@ class MeasureProxies:
     clock: Clock
 
     def run(self) -> None:
-        """Measure every proxy that was heard of lately."""
+        """Measure every proxy that is late, and was heard of at all lately."""
         now, cursor = self.clock.now(), None
         while True:
             page = self.balancers.list(PAGE, cursor)
@@ -34,8 +39,13 @@ class MeasureProxies:
                     continue
                 for source in self.proxies.sources(balancer.id):
                     age = None if source.span is None else now - source.span.end
-                    if age is not None and age <= FORGOTTEN:
-                        self.measures.add(Measure.CONFIG_AGE, age.total_seconds(), of=f"{balancer.id}/{source.name}")
+                    if age is not None and LATE <= age <= FORGOTTEN:
+                        self._late(f"{balancer.id}/{source.name}", age)
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    def _late(self, name: str, age: timedelta) -> None:
+        self.measures.add(Measure.CONFIG_AGE, age.total_seconds(), of=name)
+        if age >= SILENT:
+            self.measures.add(Measure.BLIND, of=name)

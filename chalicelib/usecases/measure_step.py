@@ -19,10 +19,14 @@ BLIND = frozenset({Reason.BLIND, Reason.NO_SOURCE})
 
 
 def measure(step: Step, measures: Measures, now: datetime) -> None:
-    """Count it: resources that AWS agreed to start or stop, what it refused, starts that failed, looks at the blind."""
+    """Count it: resources that AWS agreed to start or stop, what it refused, starts that failed, looks at the blind.
+
+    A look that changed nothing is no decision here: most are, and a metric is paid for by the hour in which it is told.
+    """
     rule, decision = step.after, step.decision
     reason = rule.status.reason or decision.reason
-    measures.add(Measure.DECISIONS, of=reason.value)
+    if step.worth_telling:
+        measures.add(Measure.DECISIONS, of=reason.value)
     accepted = sum(outcome.accepted for outcome in step.outcomes)
     asked = {Action.START: Measure.STARTS, Action.STOP: Measure.STOPS}.get(decision.action)
     if asked is not None and accepted:
@@ -32,7 +36,7 @@ def measure(step: Step, measures: Measures, now: datetime) -> None:
     if refused or failed:
         measures.add(Measure.FAILURES, max(refused, 1), of=rule.id)
     if reason in BLIND:
-        measures.add(Measure.BLIND_RULES, of=rule.id)
+        measures.add(Measure.BLIND, of=rule.id)
     took = seconds_to_start(step, now)
     if took is not None:
         measures.add(Measure.TIME_TO_UP, took, of=rule.id)

@@ -58,10 +58,6 @@ TRACED_ABOVE = 0.05
 https://docs.aws.amazon.com/xray/latest/devguide/xray-services-lambda.html
 """
 
-METRICS = 8
-ALARMS = 10
-"""What the base stack is allowed."""
-
 CERTIFICATES = 1
 """Of a proxy: two secrets, whose versions are asked for every five minutes."""
 

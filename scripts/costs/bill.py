@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     from scripts.costs.scenarios import Counted
 
 
+OF_PROXIES = frozenset({Quantity.SECRET_CALLS})
+"""Asked for by agents on their VMs, beside the secrets that they keep there."""
+
+
 def lines_of(counted: Counted) -> dict[str, float]:
     """USD a month by the names of the items, the dearest first."""
-    found = {quantity.value: usd(quantity, amount) for quantity, amount in counted.quantities.items()}
+    ours = {quantity: amount for quantity, amount in counted.quantities.items() if quantity not in OF_PROXIES}
+    found = {quantity.value: usd(quantity, amount) for quantity, amount in ours.items()}
     return dict(sorted(found.items(), key=lambda line: -line[1]))
 
 
@@ -28,7 +33,7 @@ def row_of(counted: Counted) -> dict[str, Any]:
         "of_which_metrics_and_alarms": round(
             sum(lines.get(q.value, 0.0) for q in (Quantity.METRICS, Quantity.ALARMS)), 2
         ),
-        "data_plane_usd_per_month": round(counted.balancers * DATA_PLANE[counted.kind.partition("_")[0]], 2),
+        "data_plane_usd_per_month": round(_data_plane(counted), 2),
         "lines": {name: round(amount, 3) for name, amount in lines.items()},
         "quantities": {q.value: _round(counted.quantities[q]) for q in Quantity if q in counted.quantities},
         "functions": {
@@ -36,6 +41,12 @@ def row_of(counted: Counted) -> dict[str, Any]:
             for name, runs in sorted(counted.invocations.items())
         },
     }
+
+
+def _data_plane(counted: Counted) -> float:
+    """What carries the traffic, with the calls that its agents make under roles of their own."""
+    calls = sum(usd(quantity, counted.quantities.get(quantity, 0.0)) for quantity in OF_PROXIES)
+    return counted.balancers * DATA_PLANE[counted.kind.partition("_")[0]] + calls
 
 
 def _round(amount: float) -> float:

@@ -22,6 +22,7 @@ from chalicelib.domain.provision import Phase, Provision
 from chalicelib.domain.resources import ResourceKind, ResourceState
 from chalicelib.domain.routes import HttpRoute, TcpRoute
 from chalicelib.domain.rules import Rule, RuleSpec, RuleState, RuleStatus, SeenResource
+from scripts import base_stack
 from scripts.costs import assumptions
 from scripts.costs.agents import Agent, Guest
 from scripts.costs.prices import REGION, Quantity
@@ -77,6 +78,7 @@ def count(kind: str, rules: int, stretch: timedelta | None = None, seed: int = 1
             _proxies(made, chance, rules, balancers, stretch, 1 if kind == BUSY_ON_PROXIES else assumptions.USED_OF)
         made.savings_rollup()  # the first has more days to do than any other
         made.meter.reset()
+        made.told.reset()
         made.pass_time(stretch)
         month = _Month()
         month.add(made, timedelta(hours=assumptions.HOURS) / stretch)
@@ -86,6 +88,7 @@ def count(kind: str, rules: int, stretch: timedelta | None = None, seed: int = 1
         made.meter.reset()
         made.page("ak_people")
         month.add(made, assumptions.HOURS / 24 * assumptions.PEOPLE)
+        month.quantities[Quantity.METRICS] = made.told.months(stretch)
         _fixed(month, made.meter.stored())
         return month.counted(rules, kind, balancers, stretch)
 
@@ -112,12 +115,12 @@ class _Month:
 
 
 def _fixed(month: _Month, stored: int) -> None:
-    """What is there all the time: two queues that are polled, storage, metrics, alarms."""
+    """What is there all the time: two queues that are polled, storage, alarms."""
     quantities = month.quantities
     quantities[Quantity.SQS_REQUESTS] += 2 * assumptions.IDLE_POLLS_AN_HOUR * assumptions.HOURS
     quantities[Quantity.DYNAMODB_STORAGE] = stored / 1e9
-    quantities[Quantity.METRICS] = assumptions.METRICS
-    quantities[Quantity.ALARMS] = assumptions.ALARMS
+    made = base_stack.template("cost")["Resources"].values()
+    quantities[Quantity.ALARMS] = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in made)
 
 
 # Rules

@@ -7,8 +7,10 @@ ours, in front of the real encoding of its messages.
 from __future__ import annotations
 
 import heapq
+import json
 import logging
 import os
+from collections import Counter
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
@@ -24,6 +26,7 @@ from chalicelib.adapters.aws.sqs import SqsQueue, decode
 from chalicelib.adapters.aws.system import RandomIds
 from chalicelib.adapters.dynamodb.models import ALL_MODELS
 from chalicelib.adapters.dynamodb.stores import build_stores
+from chalicelib.adapters.emf import EmfMeasures
 from chalicelib.adapters.memory.alb_traffic import FakeAlbMetrics, FakeAlbTraffic
 from chalicelib.adapters.memory.clock import START, VirtualClock
 from chalicelib.adapters.memory.cloud import FakeCloud
@@ -39,6 +42,7 @@ from chalicelib.usecases.discover import Discover
 from chalicelib.usecases.diversions import Diversions
 from chalicelib.usecases.guards import GuardReader
 from chalicelib.usecases.ingest_activity import Ingest
+from chalicelib.usecases.measure_proxies import MeasureProxies
 from chalicelib.usecases.observe import Observer
 from chalicelib.usecases.price_book import PriceBook
 from chalicelib.usecases.provision import Provisioner
@@ -136,6 +140,32 @@ class _Lines(logging.Handler):
             self._meter.logged(self._words.format(record))
 
 
+class Told:
+    """The metrics of the stage itself: lines of the log, and hours in which each is paid for."""
+
+    def __init__(self, clock: VirtualClock, meter: Meter) -> None:
+        self._clock, self._meter = clock, meter
+        self._hours: set[tuple[str, int]] = set()
+        self.measures = EmfMeasures("cost", clock, self._line)
+
+    def months(self, stretch: timedelta) -> float:
+        """How many metrics for how much of a month, going by the hours of this stretch in which they were told."""
+        hours = max(1.0, stretch / timedelta(hours=1))
+        names = Counter(name for name, _ in self._hours)
+        return sum(min(1.0, told / hours) for told in names.values())
+
+    def reset(self) -> None:
+        """From here on."""
+        self._hours.clear()
+
+    def _line(self, line: str) -> None:
+        hour = int(self._clock.now().timestamp() // 3600)
+        for directive in json.loads(line)["_aws"]["CloudWatchMetrics"]:
+            self._hours |= {(metric["Name"], hour) for metric in directive["Metrics"]}
+        with self._meter.elsewhere():
+            self._meter.logged(line)
+
+
 class Stage:
     """The functions, and the time that passes. Each public method is one run of the function of that name."""
 
@@ -144,6 +174,7 @@ class Stage:
         meter = self.meter = Meter(clock.now, handlers())
         stores = self.stores = build_stores("cost-", REGION, clock)
         ids = RandomIds()
+        self.told = Told(clock, meter)
         self.messages = Queue(clock, meter)
         looks = SqsQueue("https://sqs.us-east-1.amazonaws.com/0/cost", REGION, lambda *_: self.messages)
         self.cloud = FakeCloud(clock)
@@ -181,7 +212,9 @@ class Stage:
             clock,
             ids,
             RecordUsage(s.usage, recurrences),
+            self.told.measures,
         )
+        self._proxies = MeasureProxies(s.balancers, s.proxies, self.told.measures, clock)
         self._tick = Tick(s.status, looks, clock)
         self._discover = Discover(s.rules, s.memberships, computes, s.events, s.back_offs, looks, clock, ids, making)
         self._provisioner = Provisioner(s.balancers, s.provisions, {}, making, s.events, clock, ids)
@@ -234,6 +267,7 @@ class Stage:
     def reconcile(self, body: str) -> None:
         with self.meter.invocation("reconcile"):
             self._worker.run(decode(body))
+            self.told.measures.flush()
 
     def discover(self) -> None:
         with self.meter.invocation("discover"):
@@ -242,6 +276,8 @@ class Stage:
     def provision_sweep(self) -> None:
         with self.meter.invocation("provision_sweep"):
             self._provisioner.sweep()
+            self._proxies.run()
+            self.told.measures.flush()
 
     def ec2_state(self, ref: ResourceRef) -> None:
         with self.meter.invocation("ec2_state"):

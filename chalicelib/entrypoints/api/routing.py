@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from chalice.app import Blueprint, Response
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.bootstrap import api_handler
+from chalicelib.bootstrap import api_handler, telling
 from chalicelib.domain.access import Role, authorize, parse_bearer, verify
 from chalicelib.domain.errors import AutoStopError, Fault, InvalidInputError, NotFoundError, UnauthorizedError
 from chalicelib.entrypoints.api.problems import PROBLEM, from_error, problem
-from chalicelib.ports import Idempotency
+from chalicelib.ports import Idempotency, Measure
 from chalicelib.usecases.subject import about
 
 if TYPE_CHECKING:
@@ -271,6 +271,8 @@ def as_problem(request: Any, get_response: Callable[[Any], Response]) -> Respons
     body = response.body if isinstance(response.body, dict) else {}
     title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(body.get("Code", "Failed")).removesuffix("Error")).capitalize()
     if response.status_code >= 500:  # noqa: PLR2004
+        telling.measures().add(Measure.FAILURES, of="api")
+        telling.measures().flush()
         words = f"Something failed on our side. The log has it under the request's id, {request_id(request)}."
         return problem(response.status_code, "Failed", words)
     return problem(response.status_code, title, str(body.get("Message", "")))

@@ -11,8 +11,9 @@ from chalice.test import Client
 import app as application
 from chalicelib import __version__
 from chalicelib.adapters.memory.backlogs import FakeBacklogs
+from chalicelib.adapters.memory.measures import RecordedMeasures
 from chalicelib.adapters.memory.network import FakeNetwork
-from chalicelib.bootstrap import api_handler
+from chalicelib.bootstrap import api_handler, telling
 from chalicelib.domain.access import Role
 from chalicelib.usecases.check_dns import CheckDns
 from chalicelib.usecases.check_health import CheckHealth
@@ -39,9 +40,10 @@ class Api:
         network: FakeNetwork,
         albs: AlbParts,
         backlogs: FakeBacklogs,
+        measures: RecordedMeasures,
     ) -> None:
         self.client, self.world, self.services, self.network, self.albs = client, world, services, network, albs
-        self.backlogs = backlogs
+        self.backlogs, self.measures = backlogs, measures
         self.tokens = {
             role: services.manage_api_keys.create(role, role.value, "test").token
             for role in (Role.ADMIN, Role.OPERATOR, Role.VIEWER)
@@ -122,5 +124,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         lambda: health,
     )
     monkeypatch.setattr(api_handler, "services", lambda: services)
+    measures = RecordedMeasures()
+    monkeypatch.setattr(telling, "measures", lambda: measures)
     with Client(application.app) as client:
-        yield Api(client, world, services, network, albs, backlogs)
+        yield Api(client, world, services, network, albs, backlogs, measures)

@@ -11,6 +11,7 @@ from chalicelib.domain.deep_health import LATE, LOST
 from chalicelib.domain.errors import CloudError
 from chalicelib.domain.members import MemberAgent
 from chalicelib.ports.backlogs import Backlog
+from chalicelib.ports.measures import Measure
 
 
 def checks(api):
@@ -70,3 +71,15 @@ def test_a_silent_proxy_and_one_with_another_agent_are_named(api):
     assert "i-0e1" not in checks(api)[2]["proxies"][1]
     api.world.clock.advance(timedelta(minutes=10))
     assert "silent: lb_1/i-0e1" in checks(api)[2]["proxies"][1]
+
+
+def test_a_failure_on_our_side_is_counted_and_names_the_id_that_its_log_lines_have(api, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(type(api.services.manage_rules), "get", broken)
+    answer = api("GET", "/rules/ru_1")
+    assert answer.status_code == 500
+    assert "under the request's id" in answer.json_body["detail"]
+    assert "a defect" not in answer.body.decode()
+    assert [of for _, of in api.measures.of(Measure.FAILURES)] == ["api"]

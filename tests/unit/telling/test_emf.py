@@ -55,7 +55,7 @@ def test_no_value_is_lost_and_no_line_has_more_than_cloudwatch_takes(values):
 
 
 def test_what_values_are_of_is_bounded_and_their_sum_is_whole():
-    (line,) = told(*[(Measure.BLIND_RULES, 1.0, f"ru_{n}") for n in range(500)])
-    assert line["BlindRules"] == 500
-    assert len(line["of"]["BlindRules"]) == MOST_OF
+    (line,) = told(*[(Measure.BLIND, 1.0, f"ru_{n}") for n in range(500)])
+    assert line["Blind"] == 500
+    assert len(line["of"]["Blind"]) == MOST_OF
     assert len(json.dumps(line)) < 256 * 1024

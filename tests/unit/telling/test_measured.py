@@ -79,7 +79,7 @@ def test_a_rule_whose_proxy_has_gone_silent_is_counted_as_blind(world):
     world.agent.alive = False
     world.pass_time(timedelta(minutes=90))
     world.measures.flush()
-    assert {of for _, of in world.measures.of(Measure.BLIND_RULES)} == {"ru_1"}
+    assert {of for _, of in world.measures.of(Measure.BLIND)} == {"ru_1"}
     assert world.state is RuleState.UP
 
 
@@ -108,13 +108,13 @@ def test_a_subject_ends_with_its_work_also_when_that_raises():
     assert ids() == {}
 
 
-def test_the_age_of_what_a_proxy_last_said_is_measured_and_the_long_gone_are_left_out(world):
+def test_of_proxies_that_are_late_it_is_told_how_late_and_the_long_gone_are_left_out(world):
     stores, clock, measures = world.stores, world.clock, world.measures
     now = clock.now()
-    for member, seconds in (("i-new", 30), ("i-gone", 4 * 3600)):
+    for member, seconds in (("i-new", 30), ("i-late", 600), ("i-gone", 4 * 3600)):
         at = now - timedelta(seconds=seconds)
         stores.proxies.beat("lb_1", Heartbeat(member, 1, at - timedelta(minutes=1), at), now, timedelta(minutes=2))
     MeasureProxies(stores.balancers, stores.proxies, measures, clock).run()
     measures.flush()
-    assert "lb_1/i-new" in {of for _, of in measures.of(Measure.CONFIG_AGE)}
-    assert "lb_1/i-gone" not in {of for _, of in measures.of(Measure.CONFIG_AGE)}
+    assert measures.of(Measure.CONFIG_AGE) == [(600.0, "lb_1/i-late")]
+    assert measures.of(Measure.BLIND) == [(1.0, "lb_1/i-late")]
