@@ -35,6 +35,11 @@ class Call:
     read_first: bool = False
     shown: str = "json"
 
+    @property
+    def makes(self) -> bool:
+        """Whether it makes something that has an id."""
+        return self.name == "create"
+
 
 _REASON = Option("reason", "Why, for the history.")
 _MINUTES = Option("minutes", "For how long (default 30).", float)

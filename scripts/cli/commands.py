@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST = click.Option(["--limit"], type=click.IntRange(min=1), help="At most so many; without it, all.")
 _AS_JSON = click.Option(["--json", "as_json_"], is_flag=True, help="JSON instead of a table or sentences.")
+_ID_ONLY = click.Option(["--id-only"], is_flag=True, help="Print the id of what was made, and nothing else.")
 _FILE = click.Option(["--file"], required=True, type=click.File("r"), help="A JSON file; - reads standard input.")
 
 
@@ -35,6 +36,7 @@ def command(call: Call) -> click.Command:
             )
         )
     params += [_FILE] if call.file else []
+    params += [_ID_ONLY] if call.makes else []
     params += [_MOST] if call.columns else []
     params += [_AS_JSON] if call.columns or call.shown == "explanation" else []
 
@@ -69,7 +71,11 @@ def _run(call: Call, api: Api, given: dict[str, Any]) -> None:
         body = _read(given["file"])
     headers = {"If-Match": api.call("GET", path).headers["ETag"]} if call.read_first else {}
     sent = None if call.method == "DELETE" else body
-    _show(call, api.call(call.method, path, body=sent, query=query, headers=headers), as_is=False)
+    answer = api.call(call.method, path, body=sent, query=query, headers=headers)
+    if given.get("id_only"):
+        click.echo(answer.json()["id"])
+        return
+    _show(call, answer, as_is=False)
 
 
 def _show(call: Call, answer: Any, *, as_is: bool) -> None:  # noqa: ANN401  (an httpx.Response)
