@@ -24,15 +24,16 @@ TAKEN = (".chalice", ".ci", "app.py", "chalicelib", "docs", "pyproject.toml", "s
 
 @dataclass(slots=True)
 class DeployWorld:
-    """One account; `checkout` makes as many checkouts as are asked for."""
+    """One account; `checkout` makes as many checkouts as are asked for. `program`: the cloud, a script."""
 
     home: Path
+    program: Path = CLOUD
     processes: Processes = field(init=False)
     cloud: clouds.Cloud = field(init=False)
 
     def __post_init__(self) -> None:
         self.processes = Processes(self.home / "logs")
-        self.cloud = clouds.start(self.processes, self.home, (str(CLOUD),))
+        self.cloud = clouds.start(self.processes, self.home, (str(self.program),))
         _hurried_waiters(self.home / "waiters")
 
     def end(self) -> None:
@@ -58,7 +59,7 @@ class DeployWorld:
         with subprocess.Popen(
             [str(checkout / "scripts" / script), *options, "--stage", STAGE],
             cwd=checkout,
-            env=self._env() | env,
+            env=self.env() | env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -72,7 +73,8 @@ class DeployWorld:
                     break
         return Ran(lines, child.returncode)
 
-    def _env(self) -> dict[str, str]:
+    def env(self) -> dict[str, str]:
+        """Of commands: nothing of ours, all of the emulated account."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AUTOSTOP_"))}
         return (
             own | clouds.CREDENTIALS | {"AWS_ENDPOINT_URL": self.cloud.url, "AWS_DATA_PATH": str(self.home / "waiters")}
