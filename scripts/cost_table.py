@@ -43,14 +43,16 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    head = "| rules | control plane, USD a month | a rule | data plane beside it | virtual hours counted |"
+    columns = "control plane, USD a month | of which metrics and alarms | a rule | data plane beside it | hours counted"
+    head = f"| rules | {columns} |"
     body = [
         f"| {row['rules']:,} {NAMES[row['kind']]} ({_plural(row)}) | **{row['usd_per_month']:.2f}** "
+        f"| {row['of_which_metrics_and_alarms']:.2f} "
         f"| {row['usd_per_month'] / row['rules']:.3f} | {row['data_plane_usd_per_month']:.2f} "
         f"| {row['counted_hours']:g} |"
         for row in rows
     ]
-    return "\n".join([head, "|---|--:|--:|--:|--:|", *body, ""])
+    return "\n".join([head, "|---|--:|--:|--:|--:|--:|", *body, ""])
 
 
 def _plural(row: dict[str, Any]) -> str:

@@ -60,13 +60,10 @@ https://docs.aws.amazon.com/xray/latest/devguide/xray-services-lambda.html
 
 METRICS = 8
 ALARMS = 10
-"""What the base stack is allowed."""
+"""What the base stack is allowed; each metric is taken as sent in every hour."""
 
 CERTIFICATES = 1
 """Of a proxy: two secrets, whose versions are asked for every five minutes."""
 
 PEOPLE = 100
 """Requests a day that people and pipelines make: a page of a hundred rules each."""
-
-EVENT_BYTES = 3 * 500
-"""What a start or stop leaves in the history and in the records of usage, which are kept for a year."""
