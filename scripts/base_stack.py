@@ -22,8 +22,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 """
 
 
-UNTRACED = ("config", "report")
-"""Routes of proxies, the bulk of all requests: a trace of each would cost more than the request."""
+API_TRACED = 0.01
+"""Of the requests to the API, most of which are polls and reports of proxies: a trace costs more than its request."""
 
 
 def template(stage: str, *, traced: bool = True) -> dict[str, Any]:
@@ -87,31 +87,24 @@ def template(stage: str, *, traced: bool = True) -> dict[str, Any]:
 
 
 def _sampling(stage: str) -> dict[str, Any]:
-    """API Gateway decides for these requests that they are not traced, and Lambda goes by what it decided.
+    """API Gateway decides which requests are traced, and Lambda goes by what it decided. It knows no paths in rules.
 
-    https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-configuring-xray-sampling-rules.html
     """
-    return {
-        f"Untraced{route.title()}": {
-            "Type": "AWS::XRay::SamplingRule",
-            "Properties": {
-                "SamplingRule": {
-                    "RuleName": f"autostop-{stage}-{route}",
-                    "Priority": 100 + n,
-                    "FixedRate": 0,
-                    "ReservoirSize": 0,
-                    "ServiceName": "*",
-                    "ServiceType": "AWS::ApiGateway::Stage",
-                    "Host": "*",
-                    "HTTPMethod": "*",
-                    "URLPath": f"*/load-balancers/*/{route}",
-                    "ResourceARN": "*",
-                    "Version": 1,
-                }
-            },
-        }
-        for n, route in enumerate(UNTRACED)
+    rule = {
+        "RuleName": f"autostop-{stage}-api",
+        "Priority": 1000,
+        "FixedRate": API_TRACED,
+        "ReservoirSize": 0,
+        "ServiceName": "autostop/*",  # API and stage, as Chalice names them
+        "ServiceType": "AWS::ApiGateway::Stage",
+        "Host": "*",
+        "HTTPMethod": "*",
+        "URLPath": "*",
+        "ResourceARN": "*",
+        "Version": 1,
     }
+    return {"ApiSampling": {"Type": "AWS::XRay::SamplingRule", "Properties": {"SamplingRule": rule}}}
 
 
 def variables(outputs: dict[str, str]) -> dict[str, str]:

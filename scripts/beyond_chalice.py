@@ -45,7 +45,7 @@ def merged(stage: str) -> dict[str, Any]:
             **functions,
             **_resources(stage, lambda function: {"Fn::GetAtt": [logical_name(function), "Arn"]}),
             "ProvisionRole": {"Properties": {"PermissionsBoundary": {"Fn::Sub": boundary}}},
-            # Who decides what is traced is API Gateway (base_stack.UNTRACED); `chalice deploy` has it so by itself.
+            # Who decides what is traced is API Gateway (base_stack.API_TRACED); `chalice deploy` has it so by itself.
             "RestAPI": {"Properties": {"TracingEnabled": True}},
         }
     }

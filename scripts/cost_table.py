@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from scripts.base_stack import API_TRACED
 from scripts.costs import assumptions
 from scripts.costs.prices import AS_OF, DATA_PLANE, PRICES, REGION
 from scripts.costs.scenarios import ALL_ON_ALBS, BUSY_ON_PROXIES, ON_PROXIES
@@ -42,14 +43,16 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    head = "| rules | control plane, USD a month | a rule | data plane beside it | virtual hours counted |"
+    columns = "control plane, USD a month | of which metrics and alarms | a rule | data plane beside it | hours counted"
+    head = f"| rules | {columns} |"
     body = [
         f"| {row['rules']:,} {NAMES[row['kind']]} ({_plural(row)}) | **{row['usd_per_month']:.2f}** "
+        f"| {row['of_which_metrics_and_alarms']:.2f} "
         f"| {row['usd_per_month'] / row['rules']:.3f} | {row['data_plane_usd_per_month']:.2f} "
         f"| {row['counted_hours']:g} |"
         for row in rows
     ]
-    return "\n".join([head, "|---|--:|--:|--:|--:|", *body, ""])
+    return "\n".join([head, "|---|--:|--:|--:|--:|--:|", *body, ""])
 
 
 def _plural(row: dict[str, Any]) -> str:
@@ -87,8 +90,8 @@ def _assumed() -> str:
 - Lambda logs {a.PLATFORM_LOG} bytes of each run itself; each event of a log has {a.LOG_EVENT} bytes beside its text.
 - Each of the two queues is polled {a.IDLE_POLLS_AN_HOUR:,.0f} times an hour while it is empty, and counted so all
   the time.
-- X-Ray traces the worker and the API, without the polls and reports of proxies: of each function the first run of a
-  second, and {a.TRACED_ABOVE:.0%} of the others.
+- X-Ray traces the worker and the API: of the former the first run of a second and {a.TRACED_ABOVE:.0%} of the others,
+  of the requests to the latter {API_TRACED:.0%}.
 - Custom metrics are paid for by the hours in which they are told (ADR 25), alarms all the time. {a.PEOPLE} requests a
   day of people.
 """

@@ -73,7 +73,7 @@ def parse(line: bytes) -> LoggedRequest | None:
     return LoggedRequest(
         f"ru_{group[1].decode()}",
         found["alb"].decode(errors="replace"),
-        found["group"].decode(),
+        found["group"].decode(errors="replace"),
         _time(found["created"]),
         _time(found["time"]),
         client,

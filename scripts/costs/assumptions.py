@@ -63,6 +63,3 @@ CERTIFICATES = 1
 
 PEOPLE = 100
 """Requests a day that people and pipelines make: a page of a hundred rules each."""
-
-EVENT_BYTES = 3 * 500
-"""What a start or stop leaves in the history and in the records of usage, which are kept for a year."""

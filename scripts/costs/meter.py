@@ -52,10 +52,10 @@ class Meter:
         self.calls.clear()
 
     @contextmanager
-    def invocation(self, function: str, *, traced: bool = True) -> Iterator[None]:
+    def invocation(self, function: str, *, sampled: float | None = None) -> Iterator[None]:
         """One run of a function: what it does inside is waited for, and all of it is paid by its memory.
 
-        `traced`: whether it is, where all of the function's are.
+        `sampled`: of so much of its runs somebody before it decides that they are traced; None: Lambda decides.
         """
         self._waited = self._elsewhere = 0.0
         began = time.process_time()
@@ -74,8 +74,9 @@ class Meter:
         second = now.replace(microsecond=0)
         first = self._this_second.get(function) != second
         self._this_second[function] = second
-        if traced and self._functions[function].traced:
-            self.counted[Quantity.TRACES] += 1 if first else assumptions.TRACED_ABOVE
+        if self._functions[function].traced:
+            usual = 1.0 if first else assumptions.TRACED_ABOVE
+            self.counted[Quantity.TRACES] += usual if sampled is None else sampled
 
     def logged(self, text: str) -> None:
         """A line of a function's log."""

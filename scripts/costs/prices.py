@@ -1,8 +1,10 @@
 """List prices of us-east-1 in USD, without any free tier.
 
-Written down on 2026-11-25 from memory of the pages named, on a machine that cannot reach them: hold them against the
-pages before anybody relies on the last cent. What costs nothing is not here: EventBridge's schedules and AWS's own
-events, SSM parameters, CloudFormation, IAM, describes of EC2, RDS and ELB.
+Written down on 2026-11-25 from memory of the pages named, on a machine that cannot reach them (DynamoDB's were found
+so in articles of 2025): hold them against the pages before anybody relies on the last cent.
+
+What costs nothing is not here: EventBridge's schedules and AWS's own events, SSM parameters, CloudFormation, IAM,
+describes of EC2, RDS and ELB.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ from chalicelib.usecases.tick import Tick
 from chalicelib.usecases.warm_up import WarmUp
 from chalicelib.usecases.watch_albs import WatchAlbs
 from chalicelib.usecases.watch_flows import WatchFlows
-from scripts.base_stack import UNTRACED
+from scripts.base_stack import API_TRACED
 from scripts.benches.handlers import handlers
 from scripts.costs.meter import Meter, Outside, batches
 from scripts.costs.prices import REGION, Quantity
@@ -294,32 +294,32 @@ class Stage:
     # The API, whose routes for proxies first read whose key it is
 
     @contextmanager
-    def _request(self, route: str, key_id: str) -> Iterator[None]:
+    def _request(self, key_id: str) -> Iterator[None]:
         self.meter.counted[Quantity.API_REQUESTS] += 1
-        with self.meter.invocation("api_handler", traced=route not in UNTRACED):
+        with self.meter.invocation("api_handler", sampled=API_TRACED):
             if key_id:
                 self.stores.keys.get(key_id)
             yield
 
     def poll(self, load_balancer_id: str, member: str, etag: str | None) -> ConfigAnswer | None:
         """What a proxy asks every 30 seconds: its key is found in what is read anyway."""
-        with self._request("config", ""):
+        with self._request(""):
             state = self.stores.proxies.poll(load_balancer_id)
             return self._config.poll(load_balancer_id, member, etag, state)
 
     def report(self, load_balancer_id: str, key_id: str, report: ProxyReport) -> None:
         """What a proxy saw."""
-        with self._request("report", key_id):
+        with self._request(key_id):
             self._config.report(load_balancer_id, report)
 
     def wake(self, load_balancer_id: str, key_id: str, rule_id: str, cause: WakeCause) -> None:
         """Somebody is there."""
-        with self._request("warm-up", key_id):
+        with self._request(key_id):
             self._warm_up.by_traffic(load_balancer_id, (rule_id,), cause)
 
     def page(self, key_id: str) -> None:
         """A person reads a page of rules."""
-        with self._request("rules", key_id):
+        with self._request(key_id):
             self.stores.rules.list(100)
 
 

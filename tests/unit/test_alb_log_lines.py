@@ -115,3 +115,8 @@ def test_no_line_raises_anything_but_that_it_is_malformed(name, at, junk, gone):
 def test_junk_is_malformed(before, after):
     with pytest.raises(MalformedLogLineError):
         parse(before + b":targetgroup/as-ru-" + after)
+
+
+def test_bytes_that_are_no_text_in_the_name_of_a_group_are_no_error():
+    line = SAMPLES["http"].replace(GROUP, OURS).encode().replace(b"73e2d6bc24d8a067", b"73e2\x80")
+    assert parse(line).rule_id == "ru_0abc"

@@ -80,18 +80,11 @@ class FakeAlbTraffic:
         self.calls["look"] += 1
         if self.fail_next:
             raise self.fail_next.popleft()
-        return {
-            id_: RuleTraffic(
-                id_,
-                place,
-                tuple(
-                    rule.weights
-                    for rule in self.rules.values()
-                    if rule.rule_id == id_ and rule.listener_arn in place.listener_arns
-                ),
-            )
-            for id_ in rule_ids
-        }
+        found: dict[str, list[Weights]] = {id_: [] for id_ in rule_ids}
+        for rule in self.rules.values():
+            if rule.rule_id in found and rule.listener_arn in place.listener_arns:
+                found[rule.rule_id].append(rule.weights)
+        return {id_: RuleTraffic(id_, place, tuple(weights)) for id_, weights in found.items()}
 
     def healthy(self, traffic: RuleTraffic) -> bool | None:
         self.calls["healthy"] += 1
