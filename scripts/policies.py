@@ -7,6 +7,7 @@ its calls against these (tests/unit/entrypoints/test_policies.py).
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -270,9 +271,18 @@ def text(function: str) -> str:
 
 
 def main() -> None:
-    """Write them all."""
-    for function in TABLES:
-        (CHALICE / f"policy-{function}.json").write_text(text(function))
+    """Write them all; with `--check` end with 1 if one is not as it should be."""
+    stale = [one for one in TABLES if not _file(one).exists() or _file(one).read_text() != text(one)]
+    if sys.argv[1:] == ["--check"]:
+        if stale:
+            sys.exit(f"Not as the table says, write them with python -m scripts.policies: {', '.join(stale)}")
+        return
+    for function in stale:
+        _file(function).write_text(text(function))
+
+
+def _file(function: str) -> Path:
+    return CHALICE / f"policy-{function}.json"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The format of an export: a header, an item a line as DynamoDB has it, and a trailer that counts them.
 
-    {"autostop": "tables", "format": 1, "schema": 1, "version": "0.1.0", "stage": "dev", "exported_at": "…Z"}
+    {"autostop": "tables", "format": 1, "schema": 1, "version": "X.Y.Z", "stage": "dev", "exported_at": "…Z"}
     {"table": "rules", "item": {"id": {"S": "ru_…"}, "spec": {"S": "{…}"}, "due_at": {"N": "1764000000000000"}}}
     {"end": {"rules": 1}}
 
