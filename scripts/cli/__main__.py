@@ -22,7 +22,7 @@ HELP = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group()
 @click.version_option(__version__, prog_name="autostop")
 @click.option("--url", envvar="AUTOSTOP_URL", help="The API's address.  [env: AUTOSTOP_URL]")
 @click.option(
