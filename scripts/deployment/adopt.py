@@ -14,9 +14,11 @@ from botocore.exceptions import ClientError
 from scripts.base_stack import function_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
 
     from scripts.deployment.stage import Stage
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     Resource = dict[str, Any]
 
 API = "rest_api"
+APP = "autostop"
 SCHEMA = "2.0"
 
 
@@ -64,6 +67,47 @@ def adopt(
     return Adopted(deployed, tuple(one["name"] for one in added), tuple(sorted(apis.keys() - {ours})))
 
 
+def by_name(
+    stage: Stage, recorded: Iterable[Resource], functions: LambdaClient, iam: IAMClient, events: EventBridgeClient
+) -> Iterator[Resource]:
+    """What else is there of the stage, by the names that Chalice gives: for whoever is to take all of it away.
+
+    In the order in which Chalice makes them; it deletes them in the reverse one.
+    """
+    known = {one["name"] for one in recorded}
+    for function, name in stage.functions.items():
+        role = f"autostop-{stage.name}-{function}"
+        if f"{function}_role" not in known and (arn := _role(iam, role)) is not None:
+            yield {"name": f"{function}_role", "resource_type": "iam_role", "role_arn": arn, "role_name": role}
+        if function not in known and (arn := _function(functions, name)) is not None:
+            yield {"name": function, "resource_type": "lambda_function", "lambda_arn": arn}
+        rule = f"{role}-event"
+        if f"{function}-event" not in known and _is_there(events, rule):
+            yield {"name": f"{function}-event", "resource_type": "cloudwatch_event", "rule_name": rule}
+
+
+def _role(iam: IAMClient, name: str) -> str | None:
+    try:
+        return iam.get_role(RoleName=name)["Role"]["Arn"]
+    except iam.exceptions.NoSuchEntityException:
+        return None
+
+
+def _function(functions: LambdaClient, name: str) -> str | None:
+    try:
+        return functions.get_function_configuration(FunctionName=name)["FunctionArn"]
+    except functions.exceptions.ResourceNotFoundException:
+        return None
+
+
+def _is_there(events: EventBridgeClient, rule: str) -> bool:
+    try:
+        events.describe_rule(Name=rule)
+    except events.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Api:
     created: str
@@ -76,6 +120,9 @@ def _apis(stage: Stage, gateway: APIGatewayClient) -> dict[str, _Api]:
     found: dict[str, _Api] = {}
     for page in gateway.get_paginator("get_rest_apis").paginate():
         for api in page["items"]:
+            # Chalice names it after the app; an account can have hundreds of others, each of them a call to look at.
+            if api.get("name") != APP:
+                continue
             if any(uri.endswith(function) for uri in _uris(gateway, api["id"])):
                 deployed = bool(gateway.get_stages(restApiId=api["id"])["item"])
                 found[api["id"]] = _Api(str(api.get("createdDate", "")), deployed)

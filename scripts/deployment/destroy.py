@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scripts import base_stack, flow_logs
-from scripts.deployment.adopt import adopt
+from scripts.deployment.adopt import adopt, by_name
 from scripts.deployment.errors import StillInUseError
 from scripts.deployment.functions import code_of
 from scripts.deployment.stacks import counted
@@ -65,8 +65,12 @@ class Destruction:
         here.links.delete(say)
         say(f"{here.links.name}: gone")
         adopted = adopt(stage, here.kept.deployed() or here.chalice.recorded(), here.app.gateway, here.app.functions)
-        if adopted.deployed["resources"]:
-            here.chalice.record(adopted.deployed)
+        recorded = adopted.deployed["resources"]
+        events, iam = here.session.client("events"), here.session.client("iam")
+        # What an interrupted deploy made goes, too: before what was recorded, as it may hang on it.
+        everything = [*by_name(stage, recorded, here.app.functions, iam, events), *recorded]
+        if everything:
+            here.chalice.record({**adopted.deployed, "resources": everything})
             here.chalice.run("delete", say)
         here.chalice.file.unlink(missing_ok=True)
         say("functions and API: gone")

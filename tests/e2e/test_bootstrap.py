@@ -212,6 +212,19 @@ def test_a_stage_in_use_is_not_taken_away_and_its_data_outlives_it_unless_it_is_
     assert world.cloud.client("s3").list_buckets()["Buckets"] == []
 
 
+def test_what_an_interrupted_deploy_made_and_recorded_nowhere_goes_too(world, killed):
+    checkout = world.checkout("interrupted")
+    ran = world.run(checkout, "bootstrap", "--yes", kill_at="Subscribing autostop-e2e-reconcile")
+    assert ran.code == -9, ran.text
+    assert len(world.cloud.client("lambda").list_functions()["Functions"]) > 1
+    gone = world.run(checkout, "bootstrap", "--destroy", "--yes", "--delete-data")
+    assert gone.code == 0, gone.text
+    assert state(world) == {"code": {}, "apis": [], "mappings": [], "stacks": []}
+    assert world.cloud.client("iam").list_roles()["Roles"] == []
+    assert world.cloud.client("events").list_rules()["Rules"] == []
+    assert world.cloud.client("dynamodb").list_tables()["TableNames"] == []
+
+
 NIGHTS = {
     "name": "nights",
     "kind": "downtime",

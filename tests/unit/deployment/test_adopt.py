@@ -31,7 +31,7 @@ class Gateway:
     def get_paginator(self, operation: str) -> Any:
         if operation == "get_rest_apis":
             made = {id_: datetime(2026, 11, day, tzinfo=UTC) for id_, (_, day, _) in self._apis.items()}
-            return Pages("items", [{"id": id_, "createdDate": at} for id_, at in made.items()])
+            return Pages("items", [{"id": id_, "name": "autostop", "createdDate": at} for id_, at in made.items()])
         return self
 
     def paginate(self, *, restApiId: str, embed: list[str]) -> list[dict[str, Any]]:  # noqa: N803  (boto3's name)
